@@ -1,0 +1,23 @@
+"""One clear sentence instead of a traceback, for everything that a user can put right."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something outside the code is wrong; the message names the file or key and says what to do."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a `UserError` or a failing disk ends it with one sentence and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A Windows console is seldom UTF-8: names in Hangul must not end a run.
+        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        # A full disk, unlike a missing file, comes without a name.
+        place = "" if error.filename is None else f"{error.filename}: "
+        sys.exit(f"error: {place}{error.strerror or error}. Put this right and run the same command again.")
