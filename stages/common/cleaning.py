@@ -1,0 +1,64 @@
+"""Say which faces of a data set must go: removed by hand, blank, or twins; and which split each belongs to.
+
+A table has the columns array, row, id, path, label, person and split; a reason is a short text, empty for a kept face.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages.common.errors import UserError
+
+SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
+PICTURE_ENDING = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
+
+
+def read_exclusions(path: Path) -> set[str]:
+    """The ids in a list of hand-removed pictures: one a line, with or without a file ending; `#` starts a comment."""
+    if not path.exists():
+        raise UserError(f"{path} is missing; an empty file means that nothing was removed by hand.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
+    return {PICTURE_ENDING.sub("", line) for line in lines if line}
+
+
+def share_of(unit: str, seed: int) -> float:
+    """A number from 0 to below 1 that a person or picture always has: adding data moves nobody to another split."""
+    digest = hashlib.sha256(f"{seed}:{unit}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def digests(pictures: np.ndarray) -> Iterator[str]:
+    """For each picture, uint8 (count, size, size), a text that only identical ones share; empty if it is constant."""
+    for picture in pictures:
+        yield "" if picture.min() == picture.max() else hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+
+
+def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
+    """Why a face goes for the sake of an identical one: all if their labels differ, else all but one.
+
+    The one that stays is in the latest of train, validation, test, and the first by id.
+    """
+    reasons = pd.Series("", index=table.index, dtype=object)
+    groups: defaultdict[str, list[tuple[int, str, str, Any]]] = defaultdict(list)
+    for place, key, id_, label, split in zip(
+        table.index, digest, table["id"], table["label"], table["split"], strict=True
+    ):
+        groups[key].append((-SPLITS.index(split), id_, label, place))
+    for twins in groups.values():
+        (first_split, _, first_label, _), *others = sorted(twins)
+        if any(label != first_label for _, _, label, _ in others):
+            reasons[[place for *_, place in twins]] = "twin with another label"
+            continue
+        for split, _, _, place in others:
+            reasons[place] = "twin in the same split" if split == first_split else f"twin in {SPLITS[-first_split]}"
+    return reasons

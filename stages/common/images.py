@@ -1,0 +1,110 @@
+"""Decode, resize and encode pictures; a picture that cannot be used fails with a short reason."""
+
+import io
+import struct
+
+import cv2
+import numpy as np
+from PIL import Image
+
+EXIF_ORIENTATION = 0x0112
+Image.MAX_IMAGE_PIXELS = None  # ours, max_megapixels, may be higher than Pillow's limit
+REDUCED_COLOUR = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+REDUCED_GREY = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+
+class BadPictureError(Exception):
+    """A picture cannot be used; the message is the short reason."""
+
+
+def upright_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
+    """Width and height after the EXIF turn, read from the header alone: no pixel is decoded.
+
+    Raises:
+        BadPictureError: not a picture, cut off, or larger than `max_megapixels`.
+    """
+    if not data:
+        raise BadPictureError("empty file")
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            (width, height), orientation = picture.size, _orientation(picture)
+            is_jpeg = picture.format in ("JPEG", "MPO")
+    except (OSError, SyntaxError, ValueError):
+        raise BadPictureError("not a picture") from None
+    if width * height > max_megapixels * 1e6:
+        raise BadPictureError("too many pixels")
+    if is_jpeg and not _is_whole_jpeg(data):
+        raise BadPictureError("cut off")
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    """The orientation in EXIF; `Image.getexif` would take one from XMP as well, which OpenCV does not turn by."""
+    exif = Image.Exif()
+    try:
+        exif.load(picture.info.get("exif", b""))
+    except (SyntaxError, ValueError, OSError, KeyError, struct.error):  # damaged, and of no use to OpenCV either
+        return None
+    return exif.get(EXIF_ORIENTATION)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end marker follows the picture's own data (a thumbnail in the header has one of its own).
+
+    The markers are those of ITU-T T.81, annex B.
+    """
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] == 0xFF:  # fill byte
+            place += 1
+            continue
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if data[place : place + 2] == b"\xff\xda":  # start of scan
+            return data.find(b"\xff\xd9", place) >= 0
+    return False
+
+
+def reduction(length: float, wanted: float) -> int:
+    """The largest of 1, 2, 4, 8 by which `length` pixels can shrink and still be at least `wanted`."""
+    return next(factor for factor in (8, 4, 2, 1) if factor == 1 or length / factor >= wanted)
+
+
+def decode(data: bytes, colour: bool, factor: int = 1) -> np.ndarray:
+    """Decode to uint8 (height, width, 3) BGR or (height, width) grey, turned upright, shrunk by 1, 2, 4 or 8.
+
+    A JPEG is shrunk while it is decoded, which takes a fraction of the time.
+
+    Raises:
+        BadPictureError: the bytes cannot be decoded.
+    """
+    flags = (REDUCED_COLOUR if colour else REDUCED_GREY)[factor]
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadPictureError("not a picture")
+    return picture
+
+
+def resize(picture: np.ndarray, size: int) -> np.ndarray:
+    """Resize a square picture to (size, size): area averaging to shrink, cubic interpolation to enlarge."""
+    side = picture.shape[0]
+    if side == size:
+        return picture
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+
+
+def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
+    """Encode as JPEG, quality 0 to 100."""
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])

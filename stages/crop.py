@@ -1,0 +1,185 @@
+"""Cut the face out of every photo of one split and emotion.
+
+In: data/manifest/<split>_<emotion>.csv (its CRC-32 column stands for the photos, which are read in place).
+Out: data/crops/<split>_<emotion>.zip, a JPEG <id>.jpg for each face; data/crops/<split>_<emotion>.csv, a row for each
+photo with its box or the reason for its rejection; metrics/crop/<split>_<emotion>.json.
+Run: python -m stages.crop training happy
+"""
+
+import argparse
+import functools
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+from tqdm import tqdm
+
+from stages.common import archives, engine, params, work
+from stages.common.counts import account, write_metrics
+from stages.common.errors import run
+from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
+from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
+from stages.common.labels import ANNOTATORS, SIDES
+from stages.common.tables import read_table, write_table
+from stages.common.zips import write_zip
+
+CROPS = Path("data/crops")
+COLUMNS = ["id", "path", "width", "height", "method", "left", "top", "side", "overlap", "crop", "reason"]
+PART = 64  # photos in a part, the unit that a killed run does not do again
+
+
+def main() -> None:
+    """Crop the photos of one manifest, part by part."""
+    parser = argparse.ArgumentParser(description="Cut the faces out of the photos of one split and emotion.")
+    parser.add_argument("split", choices=["training", "validation"])
+    parser.add_argument("emotion", help="a name under `emotions` in params.yaml")
+    arguments = parser.parse_args()
+    name = f"{arguments.split}_{arguments.emotion}"
+    manifest = Path("data/manifest") / f"{name}.csv"
+    settings, photos = read_settings(), read_table(manifest, "number")
+    place = work.folder(f"crop_{name}", [manifest], settings)
+    parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
+    crop_parts(name, parts, settings)
+    tables = [read_table(part.with_suffix(".csv")) for part in parts]
+    table = pd.concat([pd.DataFrame(columns=COLUMNS, dtype=str), *tables])
+    write_zip(CROPS / f"{name}.zip", joined_members(part.with_suffix(".zip") for part in parts))
+    write_table(table, CROPS / f"{name}.csv")
+    kept = table[table["reason"] == ""]
+    counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
+    methods = {method: int((kept["method"] == method).sum()) for method in ("cascade", "annotators", "unverified")}
+    print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
+    write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
+    work.done(place)
+
+
+def read_settings() -> dict[str, Any]:
+    """The section `crop:` of params.yaml, as `crop_photo` takes it."""
+    crop = params.section("crop")
+    return {
+        "detect_side": crop.integer("detect_side", 64, 4096),
+        "cascade": crop.text("cascade"),
+        "scale_step": crop.number("scale_step", 1.01, 2),
+        "neighbors": crop.integer("neighbors", 0, 100),
+        "smallest": crop.number("smallest_face", 0.01, 1),
+        "min_overlap": crop.number("min_overlap", 0, 1),
+        "margin": crop.number("margin", -0.4, 2),
+        "size": crop.integer("size", 16, 2048),
+        "quality": crop.integer("quality", 1, 100),
+        "max_megapixels": crop.number("max_megapixels", 0.01, 1000),
+    }
+
+
+def crop_parts(name: str, parts: dict[Path, pd.DataFrame], settings: dict[str, Any]) -> None:
+    """Crop those parts that an earlier run has not finished."""
+    runtime, root = params.section("runtime"), Path(params.section("data").text("korean"))
+    todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
+    done = sum(len(photos) for path, photos in parts.items() if path not in todo)
+    with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
+        for count in engine.ordered_map(
+            functools.partial(crop_part, root=root, settings=settings),
+            ((path, photos.to_dict("records")) for path, photos in todo.items()),
+            runtime.choice("engine", engine.ENGINES),
+            runtime.integer("workers", 0, 1024),
+        ):
+            progress.update(count)
+
+
+def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dict[str, Any]) -> int:
+    """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done."""
+    cv2.setNumThreads(1)
+    path, photos = part
+    rows, members = [], []
+    for photo in photos:
+        row = {"id": photo["id"], "path": f"{photo['archive']}/{photo['path']}".strip("/")}
+        try:
+            face, row_of_face = crop_photo(read_photo(root, photo), boxes_of(photo), **settings)
+        except BadPictureError as error:
+            row["reason"] = str(error)
+        else:
+            row |= row_of_face | {"crop": f"{photo['id']}.jpg"}
+            members.append((row["crop"], face))
+        rows.append(row)
+    write_zip(path.with_suffix(".zip"), members)
+    unfinished = path.with_suffix(".tmp")
+    write_table(pd.DataFrame(rows, columns=COLUMNS), unfinished)
+    unfinished.replace(path.with_suffix(".csv"))
+    return len(photos)
+
+
+def read_photo(root: Path, photo: dict[str, Any]) -> bytes:
+    """A photo's bytes, if they still are those that its manifest row was written for."""
+    try:
+        data = archives.read(root, photo["archive"], photo["number"], photo["path"])
+    except zipfile.BadZipFile:
+        raise BadPictureError("damaged in its archive") from None
+    if f"{zlib.crc32(data):08x}" != photo["crc"]:
+        raise BadPictureError("changed since rename ran")
+    return data
+
+
+def boxes_of(photo: dict[str, Any]) -> list[tuple[float, float, float, float] | None]:
+    """The annotators' boxes in a manifest row."""
+    boxes = []
+    for annotator in ANNOTATORS:
+        sides = [photo[f"{side}_{annotator}"] for side in SIDES]
+        boxes.append((float(sides[0]), float(sides[1]), float(sides[2]), float(sides[3])) if all(sides) else None)
+    return boxes
+
+
+def crop_photo(
+    data: bytes,
+    boxes: list[tuple[float, float, float, float] | None],
+    *,
+    detect_side: int,
+    cascade: str,
+    scale_step: float,
+    neighbors: int,
+    smallest: float,
+    min_overlap: float,
+    margin: float,
+    size: int,
+    quality: int,
+    max_megapixels: float,
+) -> tuple[bytes, dict[str, Any]]:
+    """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
+
+    The face is looked for on a small decode, and cut from the coarsest decode that still has the pixels for it.
+
+    Raises:
+        BadPictureError: no face, or no usable picture.
+    """
+    width, height = upright_size(data, max_megapixels)
+    factor = reduction(max(width, height), detect_side)
+    grey = decode(data, colour=False, factor=factor)
+    found = [
+        (left * factor, top * factor, right * factor, bottom * factor)
+        for left, top, right, bottom in find_faces(grey, cascade, scale_step, neighbors, smallest)
+    ]
+    reference = reference_box(boxes, width, height, smallest)
+    face, method = choose_face(found, reference, min_overlap)
+    if face is None:
+        raise BadPictureError("no face found")
+    left, top, side = square_around(face, margin)
+    factor = reduction(side, size)
+    picture = decode(data, colour=True, factor=factor)
+    cut = cut_square(picture, round(left / factor), round(top / factor), max(1, round(side / factor)))
+    crop = encode_jpeg(resize(cut, size) if cut.shape[0] > size else cut, quality)
+    agreement = "" if reference is None else f"{overlap(face, reference):.3f}"
+    row = {"width": width, "height": height, "method": method, "left": left, "top": top, "side": side}
+    return crop, row | {"overlap": agreement}
+
+
+def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:
+    """All members of several archives, one after the other."""
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                yield name, archive.read(name)
+
+
+if __name__ == "__main__":
+    run(main)

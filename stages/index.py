@@ -1,0 +1,158 @@
+"""Decide for one data set which faces are used, under which label and in which split.
+
+In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt.
+Out: data/csvs/<dataset>/{angry,embarrassed,happy,neutral,sad,merged}.csv with the columns array (file in data/arrays),
+row (in that array), id, path, label, person and split; rejected.csv beside them; metrics/index/<dataset>.json.
+Run: python -m stages.index korean
+"""
+
+import argparse
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.common import params
+from stages.common.arrays import open_array
+from stages.common.cleaning import SPLITS, digests, read_exclusions, share_of, twin_reasons
+from stages.common.counts import account, write_metrics
+from stages.common.errors import UserError, run
+from stages.common.labels import ANNOTATORS
+from stages.common.tables import read_table, write_table
+
+ARRAYS = Path("data/arrays")
+MANIFEST = Path("data/manifest")
+CSVS = Path("data/csvs")
+COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
+
+
+def main() -> None:
+    """Write the index of one data set."""
+    parser = argparse.ArgumentParser(description="Decide which faces of one data set are used, and for what.")
+    parser.add_argument("dataset", choices=["fer2013", "korean"])
+    dataset = parser.parse_args().dataset
+    emotions = list(params.emotions())
+    table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
+    reasons = clean(table, classes, dataset)
+    table["label"] = [classes.get(label) or label for label in table["label"]]
+    unreadable = read_table(ARRAYS / dataset / "rejected.csv")
+    rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
+        columns=[*COLUMNS, "reason"]
+    )
+    # A face that was never decoded has no row.
+    rejected["row"] = rejected["row"].astype("Int64")
+    merged = table.loc[reasons == "", COLUMNS]
+    counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
+    write_table(rejected, CSVS / dataset / "rejected.csv")
+    check_splits(merged, emotions, dataset)
+    for emotion in emotions:
+        write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
+    write_table(merged, CSVS / dataset / "merged.csv")
+    sizes = {split: split_sizes(merged[merged["split"] == split], emotions) for split in SPLITS}
+    for split, size in sizes.items():
+        print(f"  {split}: " + ", ".join(f"{name} {count:,}" for name, count in size.items()))
+    write_metrics(counts | sizes, Path("metrics/index") / f"{dataset}.json")
+
+
+def fer2013_table(emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The faces of FER2013 with their split, and the class that each of its labels stands for."""
+    settings = params.section("index.fer2013")
+    classes = settings.table("classes")
+    if unknown := {name for name in classes.values() if name} - set(emotions):
+        raise UserError(f"params.yaml: index.fer2013.classes names {', '.join(sorted(unknown))}, not in `emotions`.")
+    table = read_arrays("fer2013", ("train", "test")).assign(person="")
+    if missing := set(table["label"]) - set(classes):
+        raise UserError(f"params.yaml: index.fer2013.classes has no line for {', '.join(sorted(missing))}.")
+    table["split"] = [
+        array if array == "test" else split_by_share(share, settings.number("validation", 0.001, 0.9), 0)
+        for array, share in zip(table["array"], shares(table["id"], settings.integer("seed", 0, 2**31)), strict=True)
+    ]
+    return table, classes
+
+
+def korean_table(emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The Korean faces with their split, and the class that each label stands for (those not used, for none)."""
+    settings = params.section("index.korean")
+    official = settings.choice("split", ("person", "official")) == "official"
+    validation, test = settings.number("validation", 0.001, 0.5), settings.number("test", 0.001, 0.5)
+    manifest = pd.concat([read_table(path) for path in sorted(MANIFEST.glob("*_*.csv"))])
+    table = read_arrays("korean", ("training", "validation")).merge(
+        manifest.drop(columns="path"), on="id", validate="one_to_one"
+    )
+    if settings.choice("label", ("uploader", "majority")) == "majority":
+        table["label"] = majority(table[[f"label_{annotator}" for annotator in ANNOTATORS]].to_numpy())
+    else:
+        table["label"] = table["uploader"]
+    people = shares(table["person"], settings.integer("seed", 0, 2**31))
+    table["split"] = [
+        "test" if official and array == "validation" else split_by_share(share, validation, 0 if official else test)
+        for array, share in zip(table["array"], people, strict=True)
+    ]
+    labels: set[str] = set(table["label"])
+    return table, {label: label if label in emotions else None for label in labels}
+
+
+def read_arrays(dataset: str, splits: tuple[str, ...]) -> pd.DataFrame:
+    """The tables beside a data set's arrays, as one."""
+    tables = [read_table(ARRAYS / dataset / f"{split}.csv", "row").assign(array=split) for split in splits]
+    return pd.concat(tables, ignore_index=True)
+
+
+def majority(labels: np.ndarray) -> list[str]:
+    """For each row of annotators' labels, the one that more than half of them chose, or ""."""
+    winners = (Counter(row).most_common(1)[0] for row in labels)
+    return [label if 2 * count > labels.shape[1] else "" for label, count in winners]
+
+
+def shares(units: pd.Series, seed: int) -> list[float]:
+    """`share_of` for each row."""
+    known = {unit: share_of(unit, seed) for unit in units.unique()}
+    return [known[unit] for unit in units]
+
+
+def split_by_share(share: float, validation: float, test: float) -> str:
+    """The split of a person or picture: the first part of the shares is test, the next validation."""
+    return "test" if share < test else "validation" if share < test + validation else "train"
+
+
+def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str) -> pd.Series:
+    """For each face the reason why it is not used, or ""."""
+    listed = Path("data/exclude") / f"{dataset}.txt"
+    exclusions = read_exclusions(listed)
+    if unmatched := exclusions - set(table["id"]):
+        print(f"{listed}: {len(unmatched):,} lines match no face, such as {min(unmatched)}")
+    reasons = pd.Series("", index=table.index, dtype=object)
+    reasons[table["id"].isin(exclusions)] = "removed by hand"
+    arrays = {array: open_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique()}
+    # The tables list the rows of each array in their order.
+    digest = pd.Series(list(itertools.chain(*(digests(arrays[a]) for a in arrays))), index=table.index)
+    reasons[(reasons == "") & (digest == "")] = "constant picture"
+    rest = reasons == ""
+    reasons[rest] = twin_reasons(table[rest], digest[rest])
+    unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
+    nobody = table["label"] == ""
+    reasons[(reasons == "") & nobody] = "no majority of annotators"
+    reasons[(reasons == "") & unused] = "emotion not used"
+    return reasons
+
+
+def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str) -> None:
+    """Stop if a split lacks an emotion: nothing could be trained or scored on it."""
+    for split, emotion in itertools.product(SPLITS, emotions):
+        if not ((merged["split"] == split) & (merged["label"] == emotion)).any():
+            raise UserError(
+                f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "
+                f"and raise the shares under index.{dataset} in params.yaml or add data."
+            )
+
+
+def split_sizes(table: pd.DataFrame, emotions: list[str]) -> dict[str, int]:
+    """Faces, people and faces of each emotion in one split."""
+    people = {"people": table["person"].nunique()} if table["person"].any() else {}
+    return {"faces": len(table)} | people | {emotion: int((table["label"] == emotion).sum()) for emotion in emotions}
+
+
+if __name__ == "__main__":
+    run(main)

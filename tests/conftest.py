@@ -1,0 +1,83 @@
+"""A working folder for each test, with a small params.yaml, and a way to run a stage in it."""
+
+import copy
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.common import archives, errors
+
+PARAMS: dict[str, Any] = {
+    "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
+    "data": {"fer2013": "fer", "korean": "korean"},
+    "runtime": {"engine": "serial", "workers": 2},
+    "crop": {
+        "detect_side": 480,
+        "cascade": "haarcascade_frontalface_default.xml",
+        "scale_step": 1.1,
+        "neighbors": 5,
+        "smallest_face": 0.1,
+        "min_overlap": 0.3,
+        "margin": 0.1,
+        "size": 96,
+        "quality": 95,
+        "max_megapixels": 20,
+    },
+    "image": {"size": 48, "max_megapixels": 20},
+    "index": {
+        "fer2013": {
+            "classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},
+            "validation": 0.3,
+            "seed": 1,
+        },
+        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1},
+    },
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def set_params(place: Path) -> Callable[..., None]:
+    """Write params.yaml; `set_params({"crop.size": 32})` changes single values."""
+
+    def write(changes: dict[str, Any] | None = None) -> None:
+        params = copy.deepcopy(PARAMS)
+        for path, value in (changes or {}).items():
+            *parts, last = path.split(".")
+            section = params
+            for part in parts:
+                section = section[part]
+            section[last] = value
+        # JSON is YAML.
+        Path("params.yaml").write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    write()
+    return write
+
+
+@pytest.fixture
+def run_stage(set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a stage as its command line does; returns what it stopped with, "" if it went well."""
+
+    def run(name: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        # A stage is a process of its own, in which no archive is open yet.
+        archives._open.cache_clear()
+        try:
+            errors.run(importlib.import_module(f"stages.{name}").main)
+        except SystemExit as stop:
+            return str(stop.code)
+        return ""
+
+    return run

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+from samples import noise
+
+from stages.common.cleaning import digests, read_exclusions, share_of, twin_reasons
+from stages.common.errors import UserError
+
+
+def test_exclusions(tmp_path) -> None:
+    text = (
+        "\ufeff# a list\ntrain/angry/Training_1.jpg\n\n  train/sad/2.JPEG  # 사람 없음\n0123456789abcdef\na.b\n.\n/\n"
+    )
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    expected = {"train/angry/Training_1", "train/sad/2", "0123456789abcdef", "a.b", ".", "/"}
+    assert read_exclusions(tmp_path / "a.txt") == expected
+
+
+def test_exclusions_missing_or_not_utf_8(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"a\.txt is missing; an empty file"):
+        read_exclusions(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_bytes("# 사람 없음".encode("cp949"))
+    with pytest.raises(UserError, match=r"a\.txt is not UTF-8 text"):
+        read_exclusions(tmp_path / "a.txt")
+
+
+def test_shares_are_even_and_stay() -> None:
+    shares = np.array([share_of(str(n), 1) for n in range(4000)])
+    assert shares.min() >= 0
+    assert shares.max() < 1
+    assert np.abs(np.histogram(shares, 10, (0, 1))[0] - 400).max() < 80
+    assert share_of("person", 1) == pytest.approx(0.3065607797, abs=1e-9)  # written down once
+    assert share_of("person", 2) != share_of("person", 1)
+    assert 0 <= share_of("\udcb1.jpg", 1) < 1
+
+
+def test_digests() -> None:
+    pictures = np.stack([noise(1, 8, 8), np.zeros((8, 8), np.uint8), noise(2, 8, 8), noise(1, 8, 8)])
+    almost = np.full((1, 8, 8), 255, np.uint8)
+    almost[0, 7, 7] = 254
+    first, constant, other, twin, single = digests(np.concatenate([pictures, almost]))
+    assert constant == ""
+    assert first == twin != ""
+    assert len({first, other, single, ""}) == 4
+
+
+def twins(*rows: tuple[str, str, str, str]) -> list[str]:
+    """Reasons for (digest, id, label, split) rows, under an index that is not the row number."""
+    table = pd.DataFrame(rows, columns=["digest", "id", "label", "split"], index=range(10, 10 + len(rows)))
+    return twin_reasons(table, table["digest"]).tolist()
+
+
+def test_within_a_split_the_first_by_id_stays() -> None:
+    rows = [("x", "c", "happy", "train"), ("x", "a", "happy", "train"), ("x", "b", "happy", "train")]
+    assert twins(*rows, ("y", "d", "happy", "train")) == ["twin in the same split", "", "twin in the same split", ""]
+
+
+def test_across_splits_the_training_copy_goes() -> None:
+    rows = [("x", "a", "happy", "train"), ("x", "b", "happy", "validation"), ("x", "c", "happy", "test")]
+    assert twins(*rows) == ["twin in test", "twin in test", ""]
+    assert twins(*rows[:2]) == ["twin in validation", ""]
+    assert twins(*rows, ("x", "d", "happy", "test"))[2:] == ["", "twin in the same split"]
+
+
+def test_conflicting_labels_all_go() -> None:
+    rows = [("x", "a", "happy", "test"), ("x", "b", "sad", "train"), ("x", "c", "happy", "train")]
+    assert twins(*rows, ("y", "d", "sad", "train")) == ["twin with another label"] * 3 + [""]
+
+
+def test_no_faces() -> None:
+    assert twins() == []

@@ -1,0 +1,314 @@
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from samples import (
+    exif,
+    face_photo,
+    jpeg,
+    label_record,
+    noise,
+    photo_name,
+    snapshot,
+    write_cp949_zip,
+    write_labels,
+)
+
+from stages import crop
+from stages.common.faces import overlap
+from stages.common.images import decode
+from stages.common.tables import read_table
+
+Run = Callable[..., str]
+SETTINGS: dict[str, Any] = {
+    "detect_side": 480,
+    "cascade": "haarcascade_frontalface_default.xml",
+    "scale_step": 1.1,
+    "neighbors": 5,
+    "smallest": 0.1,
+    "min_overlap": 0.3,
+    "margin": 0.1,
+    "size": 96,
+    "quality": 95,
+    "max_megapixels": 20,
+}
+STORED = {
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: np.rot90,
+    7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda p: np.rot90(p, -1),
+}
+PLAIN = np.full((300, 400, 3), 90, np.uint8)
+
+
+def box_of(row: dict[str, Any]) -> tuple[float, float, float, float]:
+    return row["left"], row["top"], row["left"] + row["side"], row["top"] + row["side"]
+
+
+def outputs() -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for root in ("data/crops", "metrics/crop") for p in Path(root).rglob("*.*")}
+
+
+@pytest.fixture
+def photos(place: Path, run_stage: Run) -> list[str]:
+    """Ten photos of faces in an archive and a folder, with labels, and their manifest."""
+    names = [photo_name(n) for n in range(10)]
+    data = [jpeg(face_photo(n)[0]) for n in range(10)]
+    write_cp949_zip(place / "korean/TRAIN.zip", dict(zip(names[:7], data[:7], strict=True)))
+    (place / "korean/Training").mkdir()
+    for name, photo in zip(names[7:], data[7:], strict=True):
+        (place / "korean/Training" / name).write_bytes(photo)
+    records = [label_record(names[n], boxes=face_photo(n)[1]) for n in range(8)]
+    write_labels(place / "korean/img_emotion_training_data(기쁨).json", records)
+    assert run_stage("rename") == ""
+    return names
+
+
+def test_boxes_are_in_the_turned_frame() -> None:
+    upright, box = face_photo(2)
+    expected, row = crop.crop_photo(jpeg(upright), [box] * 3, **SETTINGS)
+    assert row["method"] == "cascade"
+    assert overlap(box_of(row), box) > 0.4
+    for orientation, turn in STORED.items():
+        photo = jpeg(np.ascontiguousarray(turn(upright)), exif(orientation))
+        face, turned = crop.crop_photo(photo, [box] * 3, **SETTINGS)
+        assert (turned["width"], turned["height"], turned["method"]) == (upright.shape[1], upright.shape[0], "cascade")
+        assert overlap(box_of(turned), box_of(row)) > 0.9
+        if box_of(turned) == box_of(row):
+            assert np.abs(decode(face, True).astype(int) - decode(expected, True)).mean() < 6
+
+
+def test_annotators_decide_between_two_faces() -> None:
+    picture = np.hstack([face_photo(0)[0][:500], face_photo(3)[0][:500]])
+    middle = face_photo(0)[0].shape[1]
+    left, right = face_photo(0)[1], tuple(v + middle * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1]))
+    for box in (left, right):
+        _, row = crop.crop_photo(jpeg(picture), [box, None, None], **SETTINGS)
+        assert row["method"] == "cascade"
+        assert overlap(box_of(row), box) > 0.4
+        assert float(row["overlap"]) > 0.3
+    _, row = crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)
+    assert (row["method"], row["overlap"]) == ("unverified", "")
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_face_found_on_a_small_decode(factor: int) -> None:
+    picture, _ = face_photo(2)
+    large = cv2.resize(picture, None, fx=factor, fy=factor)
+    expected = np.array(box_of(crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)[1]))
+    face, row = crop.crop_photo(jpeg(large), [None] * 3, **SETTINGS)
+    assert (row["width"], row["height"], row["method"]) == (large.shape[1], large.shape[0], "unverified")
+    assert overlap(box_of(row), tuple(expected * factor)) > 0.9
+    left, top, right, bottom = box_of(row)
+    cut = cv2.resize(large[top:bottom, left:right], (96, 96), interpolation=cv2.INTER_AREA)
+    assert np.abs(decode(face, colour=True).astype(int) - cut).mean() < 8
+
+
+def test_face_that_the_cascade_misses_is_the_annotators() -> None:
+    face, row = crop.crop_photo(jpeg(PLAIN), [(100, 50, 200, 190)] * 3, **SETTINGS)
+    assert (row["method"], row["overlap"]) == ("annotators", "1.000")
+    assert (row["left"], row["top"], row["side"]) == (90, 60, 120)
+    assert decode(face, colour=True).shape == (96, 96, 3)
+    with pytest.raises(crop.BadPictureError, match="no face found"):
+        crop.crop_photo(jpeg(PLAIN), [None] * 3, **SETTINGS)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 7.3])
+def test_never_stretched_and_padded_at_the_border(scale: float) -> None:
+    """A disc at the border stays a disc, from whichever decode it is cut."""
+    width, height = round(400 * scale), round(300 * scale)
+    picture = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(picture, (round(30 * scale), height // 2), round(25 * scale), (255, 255, 255), -1)
+    box = (0, height / 2 - 30 * scale, 60 * scale, height / 2 + 30 * scale)
+    face, row = crop.crop_photo(jpeg(picture), [box] * 3, **SETTINGS | {"margin": 0.5, "size": 48})
+    cut = decode(face, colour=False)
+    assert row["left"] == pytest.approx(-30 * scale, abs=1)
+    assert cut.shape == (48, 48)
+    x, y, w, h = cv2.boundingRect((cut > 127).astype(np.uint8))
+    assert max(abs(w - 20), abs(h - 20)) <= 1
+    assert max(abs(x + w / 2 - 24), abs(y + h / 2 - 24)) <= 1
+
+
+def test_small_faces_are_not_enlarged() -> None:
+    face, row = crop.crop_photo(jpeg(PLAIN), [(100, 50, 140, 90)] * 3, **SETTINGS)
+    assert row["side"] == 48
+    assert decode(face, colour=True).shape == (48, 48, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4001, 9), (9, 4001), (1, 1), (2, 3000)])
+def test_odd_shapes(height: int, width: int) -> None:
+    box = (0, height - min(9, height), min(9, width), height)
+    face, row = crop.crop_photo(jpeg(noise(1, height, width, 3)), [box] * 3, **SETTINGS | {"margin": 2, "size": 16})
+    assert row["method"] == "annotators"
+    assert decode(face, colour=True).shape[0] == decode(face, colour=True).shape[1]
+
+
+def test_table_archive_and_counts(place: Path, run_stage: Run, photos: list[str]) -> None:
+    before = snapshot(place / "korean")
+    assert run_stage("crop", "training", "happy") == ""
+    assert snapshot(place / "korean") == before
+    table = read_table(Path("data/crops/training_happy.csv"))
+    manifest = read_table(Path("data/manifest/training_happy.csv"))
+    assert table["id"].tolist() == manifest["id"].tolist()
+    assert set(table["path"]) == {f"TRAIN.zip/{n}" for n in photos[:7]} | {f"Training/{n}" for n in photos[7:]}
+    kept = table[table["reason"] == ""]
+    with zipfile.ZipFile("data/crops/training_happy.zip") as archive:
+        assert archive.namelist() == kept["crop"].tolist() == [f"{i}.jpg" for i in kept["id"]]
+        assert {decode(archive.read(name), True).shape for name in archive.namelist()} == {(96, 96, 3)}
+    metrics = json.loads(Path("metrics/crop/training_happy.json").read_text())
+    assert metrics["found"] == 10 == metrics["kept"] + sum(metrics["rejected"].values())
+    assert sum(metrics["method"].values()) == metrics["kept"] == len(kept)
+    assert metrics["method"]["cascade"] >= 6
+    assert not list(Path(".work").iterdir())
+
+
+def test_engines_and_parts_change_no_byte(run_stage: Run, set_params: Any, photos: Any, monkeypatch: Any) -> None:
+    assert run_stage("crop", "training", "happy") == ""
+    expected = outputs()
+    monkeypatch.setattr(crop, "PART", 3)
+    set_params({"runtime.engine": "processes"})
+    assert run_stage("crop", "training", "happy") == ""
+    assert outputs() == expected
+
+
+def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(crop, "PART", 2)
+    assert run_stage("crop", "training", "happy") == ""
+    expected = outputs()
+    for path in expected:
+        Path(path).unlink()
+    done: list[str] = []
+    crop_photo, write_table = crop.crop_photo, crop.write_table
+    table_writes = 0
+
+    def counted(data: bytes, *arguments: Any, **settings: Any) -> Any:
+        done.append(f"{zipfile.crc32(data):08x}")
+        return crop_photo(data, *arguments, **settings)
+
+    def killed(table: pd.DataFrame, path: Path) -> None:
+        # Ends while the third part's table is half written.
+        nonlocal table_writes
+        table_writes += 1
+        write_table(table.head(1), path) if table_writes == 3 else write_table(table, path)
+        if table_writes == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(crop, "crop_photo", counted)
+    monkeypatch.setattr(crop, "write_table", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("crop", "training", "happy")
+    assert len(done) == 6
+    assert not Path("data/crops/training_happy.csv").exists()
+    finished = snapshot(Path(".work"))
+    assert len([path for path in finished if path.endswith(".csv")]) == 2
+    monkeypatch.setattr(crop, "write_table", write_table)
+    monkeypatch.setattr(crop.work, "done", lambda place: None)
+    assert run_stage("crop", "training", "happy") == ""
+    assert outputs() == expected
+    assert len(done) == 6 + 6  # the four photos of the finished parts were not done again
+    after = snapshot(Path(".work"))
+    for path in finished:
+        if path.endswith(".csv"):
+            assert after[path] == finished[path]
+            assert after[path.replace(".csv", ".zip")] == finished[path.replace(".csv", ".zip")]
+
+
+def test_changed_settings_do_not_meet_old_parts(run_stage: Run, set_params: Any, photos: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(crop.work, "done", lambda place: None)
+    assert run_stage("crop", "training", "happy") == ""
+    set_params({"crop.size": 32})
+    assert run_stage("crop", "training", "happy") == ""
+    with zipfile.ZipFile("data/crops/training_happy.zip") as archive:
+        assert decode(archive.read(archive.namelist()[0]), True).shape == (32, 32, 3)
+
+
+def test_bad_photos_are_rows_with_a_reason(place: Path, run_stage: Run) -> None:
+    good = jpeg(face_photo(2)[0])
+    huge = bytearray(jpeg(PLAIN))
+    size = huge.index(b"\xff\xc0") + 5
+    huge[size : size + 4] = b"\xea\x60" * 2
+    cases = {
+        "": good,
+        "cut off": good[: len(good) // 2],
+        "not a picture": b"text",
+        "empty file": b"",
+        "too many pixels": bytes(huge),
+        "no face found": jpeg(PLAIN),
+        "damaged in its archive": good + b"damaged",
+        "changed since rename ran": good + b"changed",
+    }
+    names = {reason: photo_name(n) for n, reason in enumerate(cases)}
+    folder = place / "korean/Training"
+    folder.mkdir(parents=True)
+    for reason, data in cases.items():
+        if reason != "damaged in its archive":
+            (folder / names[reason]).write_bytes(data)
+    archive = write_cp949_zip(place / "korean/TRAIN.zip", {names["damaged in its archive"]: good + b"damaged"})
+    assert run_stage("rename") == ""
+    (folder / names["changed since rename ran"]).write_bytes(good + b"another")
+    archive.write_bytes(archive.read_bytes().replace(good + b"damaged", good + b"broken!"))
+    assert run_stage("crop", "training", "happy") == ""
+    table = read_table(Path("data/crops/training_happy.csv"))
+    assert {Path(row.path).name: row.reason for row in table.itertuples()} == {n: r for r, n in names.items()}
+    assert (table["crop"] != "").tolist() == (table["reason"] == "").tolist()
+    metrics = json.loads(Path("metrics/crop/training_happy.json").read_text())
+    assert (metrics["found"], metrics["kept"]) == (8, 1)
+    assert metrics["rejected"] == dict.fromkeys(sorted(cases)[1:], 1)
+
+
+def test_archive_with_fewer_photos_than_before(place: Path, run_stage: Run) -> None:
+    photo = jpeg(face_photo(2)[0])
+    names = [photo_name(n) for n in range(3)]
+    path = write_cp949_zip(place / "korean/TRAIN.zip", dict.fromkeys(names, photo))
+    assert run_stage("rename") == ""
+    write_cp949_zip(path, {"other.jpg": b"x"})
+    assert run_stage("crop", "training", "happy") == ""
+    assert set(read_table(Path("data/crops/training_happy.csv"))["reason"]) == {
+        "changed since rename ran",
+        "damaged in its archive",
+    }
+
+
+def test_vanished_photo_stops_in_one_sentence_and_keeps_the_parts(
+    place: Path, run_stage: Run, photos: list[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(crop, "PART", 1)
+    path = place / "korean/Training" / photos[-1]
+    path.rename(place / "away")
+    stopped = run_stage("crop", "training", "happy")
+    assert stopped.startswith("error: ")
+    assert photos[-1] in stopped
+    assert "No such file or directory" in stopped
+    finished = len(list(Path(".work").rglob("*.csv")))
+    assert finished == read_table(Path("data/manifest/training_happy.csv"))["path"].str.endswith(photos[-1]).argmax()
+    (place / "away").rename(path)
+    assert run_stage("crop", "training", "happy") == ""
+
+
+def test_emotion_without_photos(run_stage: Run, photos: Any) -> None:
+    assert run_stage("crop", "validation", "sad") == ""
+    assert len(read_table(Path("data/crops/validation_sad.csv"))) == 0
+    assert zipfile.ZipFile("data/crops/validation_sad.zip").namelist() == []
+    metrics = json.loads(Path("metrics/crop/validation_sad.json").read_text())
+    assert (metrics["found"], metrics["kept"], metrics["rejected"]) == (0, 0, {})
+
+
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_wrong_cascade(run_stage: Run, set_params: Any, photos: Any, engine: str) -> None:
+    set_params({"crop.cascade": "face.xml", "runtime.engine": engine})
+    assert run_stage("crop", "training", "happy").startswith("error: params.yaml: crop.cascade is 'face.xml'")
+
+
+def test_nothing_renamed_yet(run_stage: Run) -> None:
+    message = run_stage("crop", "training", "happy")
+    assert message.startswith("error: data")
+    assert message.endswith("training_happy.csv is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")

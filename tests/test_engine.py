@@ -1,0 +1,83 @@
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.common.engine import ordered_map
+from stages.common.errors import UserError
+from stages.common.zips import write_zip
+
+
+def square(number: int) -> int:
+    if number < 0:
+        raise UserError(f"{number} is negative.")
+    return number * number
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def die(number: int) -> int:
+    if number == 3:
+        os._exit(9)
+    return number
+
+
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_results_come_in_order_without_taking_all_items_at_once(engine: str) -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for number in range(40):
+            taken += 1
+            yield number
+
+    results = ordered_map(square, items(), engine, 2)
+    assert next(results) == 0
+    assert taken <= 8
+    assert list(results) == [n * n for n in range(1, 40)]
+
+
+def test_processes_are_others() -> None:
+    assert os.getpid() not in ordered_map(process_of, range(4), "processes", 1)
+    assert set(ordered_map(process_of, range(4), "serial", 1)) == {os.getpid()}
+
+
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_an_error_keeps_its_sentence(engine: str) -> None:
+    results = ordered_map(square, [1, 2, -3, 4], engine, 1)
+    with pytest.raises(UserError, match=r"^-3 is negative\.$"):
+        list(results)
+
+
+def test_killed_worker_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"^A worker process was killed.* runtime\.workers"):
+        list(ordered_map(die, range(6), "processes", 1))
+
+
+def test_nothing_to_do() -> None:
+    assert list(ordered_map(square, [], "serial", 0)) == []
+
+
+def test_zip_has_the_same_bytes_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = [("b.jpg", b"2"), ("a.jpg", b"1" * 50)]
+    write_zip(tmp_path / "new/1.zip", members)
+    with zipfile.ZipFile(tmp_path / "new/1.zip") as archive:
+        for info, (name, data) in zip(archive.infolist(), members, strict=True):
+            assert archive.read(info) == data
+            # All that could tell of a time, a system or a version of zlib.
+            assert (info.filename, info.date_time, info.compress_type) == (name, (1980, 1, 1, 0, 0, 0), 0)
+            assert (info.create_system, info.external_attr >> 16) == (3, 0o644)
+    monkeypatch.setattr(sys, "platform", "win32")
+    write_zip(tmp_path / "2.zip", iter(members))
+    assert (tmp_path / "2.zip").read_bytes() == (tmp_path / "new/1.zip").read_bytes()
+
+
+def test_empty_zip(tmp_path) -> None:
+    write_zip(tmp_path / "a.zip", [])
+    assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == []

@@ -1,0 +1,129 @@
+import cv2
+import numpy as np
+import pytest
+from samples import face_photo, noise
+
+from stages.common.errors import UserError
+from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
+
+CASCADE = "haarcascade_frontalface_default.xml"
+LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 32.0, 12.0)
+
+
+def test_finds_the_face() -> None:
+    picture, box = face_photo(2)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    (found,) = find_faces(grey, CASCADE, 1.1, 5, 0.1)
+    assert overlap(found, box) > 0.4
+    assert find_faces(grey, CASCADE, 1.1, 5, 0.9) == []
+    assert find_faces(np.zeros((1, 1), np.uint8), CASCADE, 1.1, 5, 0.1) == []
+
+
+def test_candidates_come_in_one_order() -> None:
+    grey = cv2.cvtColor(face_photo(0)[0], cv2.COLOR_BGR2GRAY)
+    found = find_faces(grey, CASCADE, 1.05, 0, 0.05)
+    assert len(found) > 5
+    assert found == sorted(found)
+
+
+def test_unknown_cascade_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"crop\.cascade is 'face\.xml', but OpenCV ships .*frontalface_default\.xml"):
+        find_faces(np.zeros((9, 9), np.uint8), "face.xml", 1.1, 5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ((0, 0, 10, 10), 1.0),
+        ((5, 0, 15, 10), 1 / 3),
+        ((2, 2, 4, 4), 0.04),
+        ((10, 0, 20, 10), 0.0),
+        ((11, 11, 20, 20), 0.0),
+        ((0, 0, 0, 0), 0.0),
+    ],
+)
+def test_overlap(second: tuple[float, float, float, float], expected: float) -> None:
+    assert overlap(LEFT, second) == pytest.approx(expected)
+    assert overlap(second, LEFT) == pytest.approx(expected)
+
+
+def test_reference_is_the_median_of_usable_boxes() -> None:
+    boxes = [(10, 20, 50, 60), (14, 18, 54, 58), (90, 90, 99, 99)]
+    assert reference_box(boxes, 100, 100, 0.1) == (12, 19, 52, 59)  # the third is too small
+    assert reference_box([*boxes[:2], (11, 19, 200, 300)], 100, 100, 0.1) == (11, 19, 54, 60)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        None,
+        (10, 10, 10, 50),  # no area
+        (50, 50, 10, 10),  # sides swapped
+        (10, 10, 19, 50),  # less than a tenth of 100
+        (200, 200, 300, 300),  # outside
+        (-90, 0, 9, 50),  # less than a tenth inside
+    ],
+)
+def test_boxes_that_can_be_no_face(box: tuple[float, float, float, float] | None) -> None:
+    assert reference_box([box, None, None], 100, 200, 0.1) is None
+    assert reference_box([box, (10, 10, 60, 60), None], 100, 200, 0.1) == (10, 10, 60, 60)
+
+
+def test_reference_is_cut_to_the_picture() -> None:
+    assert reference_box([(-52, -5, 60, 300)], 100, 200, 0.1) == (0, 0, 60, 200)
+
+
+def test_choice_with_a_reference() -> None:
+    near = (1.0, 1.0, 11.0, 11.0)
+    assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "cascade")
+    assert choose_face([RIGHT], LEFT, 0.3) == (LEFT, "annotators")
+    assert choose_face([], LEFT, 0.3) == (LEFT, "annotators")
+    assert choose_face([near], LEFT, overlap(near, LEFT)) == (near, "cascade")
+    assert choose_face([near], LEFT, 0.9) == (LEFT, "annotators")
+
+
+def test_choice_without_a_reference() -> None:
+    assert choose_face([LEFT, RIGHT], None, 0.3) == (RIGHT, "unverified")
+    same = [(5.0, 9.0, 15.0, 19.0), (5.0, 1.0, 15.0, 11.0), (7.0, 0.0, 17.0, 10.0)]
+    for found in (same, same[::-1]):
+        assert choose_face(found, None, 0.3) == (same[1], "unverified")  # leftmost, then topmost
+    assert choose_face([], None, 0.3) == (None, "")
+
+
+def test_ties_with_a_reference_go_to_the_left() -> None:
+    first, second = (-5.0, 0.0, 5.0, 10.0), (5.0, 0.0, 15.0, 10.0)
+    assert choose_face([second, first], LEFT, 0.1)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"), [(0, (100, 105, 50)), (0.1, (95, 100, 60)), (-0.4, (120, 125, 10)), (2, (0, 5, 250))]
+)
+def test_square_around(margin: float, expected: tuple[int, int, int]) -> None:
+    assert square_around((100, 90, 150, 170), margin) == expected
+
+
+def test_square_is_never_empty() -> None:
+    assert square_around((5, 5, 5.2, 5.2), -0.4)[2] == 1
+
+
+@pytest.mark.parametrize(("left", "top"), [(5, 5), (-3, -4), (14, 5), (5, 24), (-3, 24), (14, -4)])
+def test_cut_is_square_and_repeats_the_border(left: int, top: int) -> None:
+    picture = noise(1, 30, 20, 3)
+    cut = cut_square(picture, left, top, 10)
+    rows = np.clip(np.arange(top, top + 10), 0, 29)
+    columns = np.clip(np.arange(left, left + 10), 0, 19)
+    assert np.array_equal(cut, picture[np.ix_(rows, columns)])
+
+
+def test_cut_larger_than_the_picture() -> None:
+    picture = noise(1, 30, 20)
+    cut = cut_square(picture, -10, -5, 40)
+    assert cut.shape == (40, 40)
+    assert np.array_equal(cut[5:35, 10:30], picture)
+    assert (cut[:5, 10:30] == picture[0]).all()
+
+
+@pytest.mark.parametrize("place", [(-10, 0), (20, 0), (0, -10), (0, 30)])
+def test_cut_outside_is_a_fault(place: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        cut_square(noise(1, 30, 20), *place, 10)

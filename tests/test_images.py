@@ -1,0 +1,179 @@
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from samples import exif, jpeg, noise, segment
+
+from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
+
+# A bright stripe on top and a bright corner tell all eight positions apart.
+STORED = np.zeros((48, 80, 3), np.uint8)
+STORED[:16] = 120
+STORED[:16, :16] = 255
+
+
+def pillow(picture: np.ndarray, kind: str, orientation: int | None = None, **options: object) -> bytes:
+    file = io.BytesIO()
+    tags = Image.Exif()
+    if orientation is not None:
+        tags[0x0112] = orientation
+    Image.fromarray(picture).save(file, kind, exif=tags, **options)
+    return file.getvalue()
+
+
+def reason(data: bytes, max_megapixels: float = 20) -> str:
+    with pytest.raises(BadPictureError) as caught:
+        upright_size(data, max_megapixels)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize(
+    ("orientation", "corner"),
+    [*enumerate(["lt", "lt", "rt", "rb", "lb", "lt", "rt", "rb", "lb", "lt"]), (65535, "lt")],
+)
+def test_every_exif_orientation(orientation: int, corner: str, order: str) -> None:
+    data = jpeg(STORED, exif(orientation, order))
+    upright = decode(data, colour=True)
+    size = (48, 80) if orientation in (5, 6, 7, 8) else (80, 48)
+    assert upright_size(data, 20) == size == upright.shape[1::-1]
+    # Which corner is bright after the turn, as Exif 2.32 has it for tag 0x0112.
+    x, y = {"l": 4, "r": -5}[corner[0]], {"t": 4, "b": -5}[corner[1]]
+    assert upright[y, x].min() > 230
+    for colour in (True, False):
+        assert decode(data, colour, 2).shape[1::-1] == (size[0] // 2, size[1] // 2)
+
+
+XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+ODD_HEADERS = {
+    "none": b"",
+    "xmp": segment(XMP),
+    "xmp beside exif": segment(XMP) + exif(8),
+    "two exif": exif(6) + exif(1),
+    "no exif": segment(b"Exif\0\0"),
+    "garbage": segment(b"Exif\0\0garbage that goes on for a while"),
+    "ends early": segment(b"Exif\0\0MM\0*"),
+    "leads nowhere": segment(b"Exif\0\0MM\0*" + struct.pack(">I", 9999)),
+    "too many tags": segment(b"Exif\0\0MM\0*" + struct.pack(">IHHH", 8, 500, 0x0112, 3)),
+    "thumbnail": segment(b"Exif\0\0MM\0*" + struct.pack(">IHI", 8, 0, 0) + jpeg(STORED)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("header", ODD_HEADERS.values(), ids=ODD_HEADERS)
+def test_odd_headers(header: bytes) -> None:
+    data = jpeg(STORED, header)
+    assert upright_size(data, 20) == decode(data, colour=True).shape[1::-1]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("orientation", [None, 6])
+def test_other_formats(kind: str, orientation: int | None) -> None:
+    data = pillow(STORED, kind, orientation if kind in ("PNG", "WEBP") else None)
+    assert upright_size(data, 20) == decode(data, colour=True).shape[1::-1]
+    assert decode(data, colour=False, factor=4).shape in ((12, 20), (20, 12))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])
+def test_other_pixels(mode: str) -> None:
+    picture = Image.new(mode, (80, 48))
+    file = io.BytesIO()
+    picture.save(file, "JPEG" if mode == "CMYK" else "PNG")
+    assert decode(file.getvalue(), colour=True).shape == (48, 80, 3)
+    grey = decode(file.getvalue(), colour=False)
+    assert (grey.shape, grey.dtype) == ((48, 80), np.uint8)
+
+
+@pytest.mark.parametrize("data", [b"not a picture at all", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"\0" * 1000])
+def test_no_picture(data: bytes) -> None:
+    assert reason(data) == "not a picture"
+    with pytest.raises(BadPictureError, match="not a picture"):
+        decode(data, colour=True)
+
+
+def test_empty_file() -> None:
+    assert reason(b"") == "empty file"
+    with pytest.raises(BadPictureError):
+        decode(b"", colour=False)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kept", [0.5, 0.9, -2])
+def test_cut_off_jpeg(kept: float, progressive: bool) -> None:
+    data = pillow(noise(1, 48, 80, 3), "JPEG", 1, progressive=progressive)
+    assert upright_size(data, 20) == (80, 48)
+    assert reason(data[: int(kept if kept < 0 else kept * len(data))]) == "cut off"
+
+
+def test_cut_off_jpeg_with_a_whole_thumbnail() -> None:
+    data = jpeg(noise(1, 48, 80, 3), segment(b"Exif\0\0MM\0*" + struct.pack(">IHI", 8, 0, 0) + jpeg(STORED)))
+    assert upright_size(data, 20) == (80, 48)
+    assert reason(data[:-100]) == "cut off"
+
+
+def test_what_follows_the_end_does_not_matter() -> None:
+    assert upright_size(jpeg(STORED) + b"\xff\xfftrailer of a phone", 20) == (80, 48)
+    assert upright_size(jpeg(STORED, b"\xff\xff\xff" + exif(6)), 20) == (48, 80)
+
+
+def huge_png(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\4IDAT"
+
+
+def huge_jpeg(width: int, height: int) -> bytes:
+    data = jpeg(STORED)
+    place = data.index(b"\xff\xc0") + 5
+    return data[:place] + struct.pack(">HH", height, width) + data[place + 4 :]
+
+
+@pytest.mark.parametrize("make", [huge_png, huge_jpeg])
+def test_huge_header_is_refused_before_memory_is_taken(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    assert reason(make(60_000, 60_000)) == "too many pixels"  # type: ignore[operator]
+    assert upright_size(make(20_000, 10_000), 200) == (20_000, 10_000)  # type: ignore[operator]
+
+
+def test_limit_is_in_megapixels() -> None:
+    data = jpeg(np.zeros((100, 200), np.uint8))
+    assert upright_size(data, 0.02) == (200, 100)
+    assert reason(data, 0.0199) == "too many pixels"
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted", "factor"),
+    [(4032, 480, 8), (4032, 504, 8), (4032, 505, 4), (960, 480, 2), (959, 480, 1), (100, 480, 1), (9600, 480, 8)],
+)
+def test_reduction(length: float, wanted: float, factor: int) -> None:
+    assert reduction(length, wanted) == factor
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_reduced_decode_is_the_same_picture(factor: int) -> None:
+    smooth = cv2.GaussianBlur(noise(2, 160, 240, 3), (0, 0), 12)
+    data = jpeg(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX), quality=98)
+    small = decode(data, colour=True, factor=factor)
+    assert small.shape == (160 // factor, 240 // factor, 3)
+    expected = cv2.resize(decode(data, colour=True), small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+def test_resize_averages_to_shrink() -> None:
+    board = np.indices((96, 96)).sum(axis=0).astype(np.uint8) % 2 * 255
+    assert set(np.unique(resize(board, 32))) == {113, 142}  # four or five of nine
+    assert resize(board, 96) is board
+    ramp = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (24, 1))
+    large = resize(ramp, 48)
+    assert large.shape == (48, 48)
+    assert len(np.unique(large)) > 24  # between the pixels, not only copies of them
+
+
+def test_encode_jpeg() -> None:
+    picture = noise(3, 32, 32, 3)
+    assert encode_jpeg(picture, 95) == encode_jpeg(picture, 95)
+    assert len(encode_jpeg(picture, 95)) > len(encode_jpeg(picture, 20))
+    assert decode(encode_jpeg(picture, 95), colour=True).shape == picture.shape

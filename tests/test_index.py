@@ -1,0 +1,263 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from samples import noise
+
+from stages import index
+from stages.common.arrays import ArrayWriter
+from stages.common.tables import read_table, write_table
+
+Run = Callable[..., str]
+
+
+def csv(dataset: str, name: str) -> pd.DataFrame:
+    return read_table(Path(f"data/csvs/{dataset}/{name}.csv"))
+
+
+def write_array(dataset: str, split: str, faces: list[tuple[str, str, np.ndarray]]) -> None:
+    """Faces of (id, label, picture)."""
+    folder = Path("data/arrays") / dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    with ArrayWriter(folder / f"{split}.npy", 8) as array:
+        rows = [(array.append(picture), id_, f"{id_}.jpg", label) for id_, label, picture in faces]
+    write_table(pd.DataFrame(rows, columns=["row", "id", "path", "label"]), folder / f"{split}.csv")
+
+
+def write_rest(dataset: str, excluded: str = "", rejected: tuple[tuple[str, str, str], ...] = ()) -> None:
+    table = pd.DataFrame(rejected, columns=["path", "label", "reason"])
+    write_table(table, Path("data/arrays") / dataset / "rejected.csv")
+    Path("data/exclude").mkdir(exist_ok=True)
+    Path(f"data/exclude/{dataset}.txt").write_text(excluded, encoding="utf-8")
+
+
+def check(dataset: str) -> dict[str, Any]:
+    """Counts add up, and the tables say the same."""
+    metrics: dict[str, Any] = json.loads(Path(f"metrics/index/{dataset}.json").read_text(encoding="utf-8"))
+    merged = csv(dataset, "merged")
+    assert metrics["found"] == metrics["kept"] + sum(metrics["rejected"].values())
+    assert metrics["kept"] == len(merged) == sum(metrics[split]["faces"] for split in index.SPLITS)
+    assert csv(dataset, "rejected")["reason"].value_counts().to_dict() == metrics["rejected"]
+    parts = pd.concat([csv(dataset, emotion) for emotion in ("angry", "happy", "sad")])
+    assert sorted(parts["id"]) == sorted(merged["id"])
+    assert list(merged) == ["array", "row", "id", "path", "label", "person", "split"]
+    for emotion in ("angry", "happy", "sad"):
+        assert set(csv(dataset, emotion)["label"]) == {emotion}
+    return metrics
+
+
+def write_fer(excluded: str = "", rejected: tuple[tuple[str, str, str], ...] = ()) -> None:
+    number = iter(range(10_000))
+    for split, count in (("train", 30), ("test", 6)):
+        labels = ["angry", "disgust", "happy", "sad", "surprise"]
+        faces = [(f"{split}/{e}/{n}", e, noise(next(number), 8, 8)) for e in labels for n in range(count)]
+        if split == "train":
+            test_happy = noise(30 * 5 + 2 * 6 + 3, 8, 8)  # test/happy/3
+            faces += [("train/happy/twin", "happy", test_happy), ("train/sad/blank", "sad", np.zeros((8, 8), np.uint8))]
+            faces += [
+                ("train/sad/0conflict", "sad", noise(0, 8, 8)),
+                ("train/sad/twin", "sad", noise(95, 8, 8)),
+            ]  # as 5
+        write_array("fer2013", split, faces)
+    write_rest("fer2013", excluded, rejected)
+
+
+def test_fer2013(run_stage: Run, set_params: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_fer(
+        "train/happy/7.jpg  # a drawing\ntest/sad/2\ntrain/happy/none\n", (("train/sad/x.jpg", "sad", "not a picture"),)
+    )
+    assert run_stage("index", "fer2013") == ""
+    metrics = check("fer2013")
+    rejected = csv("fer2013", "rejected").set_index("path")["reason"].to_dict()
+    assert metrics["rejected"]["emotion not used"] == 36
+    reasons = {path: reason for path, reason in rejected.items() if reason != "emotion not used"}
+    (gone,) = reasons.keys() & {"train/sad/twin.jpg", "train/sad/5.jpg"}  # whose splits are drawn
+    assert reasons.pop(gone) in ("twin in validation", "twin in the same split")
+    assert reasons == {
+        "train/happy/7.jpg": "removed by hand",
+        "test/sad/2.jpg": "removed by hand",
+        "train/happy/twin.jpg": "twin in test",
+        "train/sad/blank.jpg": "constant picture",
+        "train/sad/0conflict.jpg": "twin with another label",
+        "train/angry/0.jpg": "twin with another label",
+        "train/sad/x.jpg": "not a picture",
+    }
+    merged = csv("fer2013", "merged")
+    assert (merged.loc[merged["array"] == "test", "split"] == "test").all()
+    assert set(merged.loc[merged["array"] == "train", "split"]) == {"train", "validation"}
+    assert (merged.loc[merged["id"].str.contains("surprise"), "label"] == "sad").all()
+    assert "1 lines match no face, such as train/happy/none" in capsys.readouterr().out
+    row = csv("fer2013", "rejected").set_index("path").loc["train/sad/x.jpg"]
+    assert (row["row"], row["array"]) == ("", "")
+
+    set_params({"index.fer2013.seed": 2})
+    assert run_stage("index", "fer2013") == ""
+    moved = csv("fer2013", "merged").set_index("id")["split"]
+    before = merged.set_index("id")["split"]
+    both = moved.index.intersection(before.index)
+    assert (moved[both] != before[both]).any()
+
+
+def test_validation_share(run_stage: Run, set_params: Any) -> None:
+    write_fer()
+    shares = []
+    for share in (0.1, 0.6):
+        set_params({"index.fer2013.validation": share})
+        assert run_stage("index", "fer2013") == ""
+        merged = csv("fer2013", "merged")
+        shares.append((merged.loc[merged["array"] == "train", "split"] == "validation").mean())
+    assert shares == pytest.approx([0.1, 0.6], abs=0.09)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"angry": "angry"}, "index.fer2013.classes has no line for disgust, happy, sad, surprise."),
+        ({"angry": "angyr"}, "index.fer2013.classes names angyr, not in `emotions`."),
+        ({"angry": 3}, "index.fer2013.classes is {'angry': 3}, but must be a table"),
+    ],
+)
+def test_class_table(run_stage: Run, set_params: Any, classes: dict[str, Any], message: str) -> None:
+    write_fer()
+    set_params({"index.fer2013.classes": classes})
+    assert run_stage("index", "fer2013").startswith(f"error: params.yaml: {message}")
+
+
+def test_split_left_empty(run_stage: Run, set_params: Any) -> None:
+    write_fer("\n".join(f"test/happy/{n}" for n in range(6)))
+    message = run_stage("index", "fer2013")
+    assert message.startswith("error: fer2013 has no face left for happy in test; see data/csvs/fer2013/rejected.csv")
+    assert (csv("fer2013", "rejected")["reason"] == "removed by hand").sum() == 6  # which it tells one to read
+
+
+def test_missing_inputs(run_stage: Run) -> None:
+    assert "train.csv is missing; run `dvc repro`" in run_stage("index", "fer2013")
+    write_fer()
+    Path("data/exclude/fer2013.txt").unlink()
+    assert "fer2013.txt is missing; an empty file means" in run_stage("index", "fer2013")
+
+
+PEOPLE = 40
+EMOTIONS = ["angry", "happy", "sad"]
+
+
+def write_korean(labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e,) * 4, excluded: str = "") -> None:
+    """Two photos of each person and emotion; ten people are in both official sets, ten in Validation only.
+
+    `labels` gives uploader's and annotators' labels for a photo's number and its file name's emotion.
+    """
+    manifests: dict[str, list[tuple[str, ...]]] = {}
+    faces: dict[str, list[tuple[str, str, np.ndarray]]] = {"training": [], "validation": []}
+    number = 0
+    for person in range(PEOPLE):
+        for emotion in EMOTIONS:
+            for shot in range(2):
+                number += 1
+                split = "validation" if 10 <= person < 20 or (person < 10 and shot) else "training"
+                id_ = f"{number * 7919 % 1000:04}"
+                faces[split].append((id_, emotion, noise(number, 8, 8)))
+                row = (id_, "somewhere", f"person{person}", *labels(number, emotion))
+                manifests.setdefault(f"{split}_{emotion}", []).append(row)
+    columns = ["id", "path", "person", "uploader", "label_A", "label_B", "label_C"]
+    for name, rows in manifests.items():
+        write_table(pd.DataFrame(rows, columns=columns), Path(f"data/manifest/{name}.csv"))
+    write_table(pd.DataFrame([("a", "b")], columns=["archive", "path"]), Path("data/manifest/rejected.csv"))
+    for split, items in faces.items():
+        write_array("korean", split, sorted(items, key=lambda face: face[0]))
+    write_rest("korean", excluded)
+
+
+def test_korean_people_are_in_one_split_only(run_stage: Run, set_params: Any) -> None:
+    write_korean(excluded=f"{7919 % 1000:04}.jpg\n")
+    assert run_stage("index", "korean") == ""
+    metrics = check("korean")
+    merged = csv("korean", "merged")
+    assert merged.groupby("person")["split"].nunique().max() == 1
+    assert metrics["rejected"] == {"removed by hand": 1}
+    counts = merged.groupby("split")["person"].nunique().to_dict()
+    assert sum(counts.values()) == PEOPLE
+    assert {split: metrics[split]["people"] for split in index.SPLITS} == counts
+    assert counts["test"] == pytest.approx(12, abs=6)
+    assert counts["validation"] == pytest.approx(12, abs=6)
+    assert set(merged.loc[merged["split"] == "test", "array"]) == {
+        "training",
+        "validation",
+    }  # both official sets, pooled
+    # Row and id still belong together.
+    table = read_table(Path("data/arrays/korean/training.csv")).set_index("id")["row"]
+    training = merged[merged["array"] == "training"].set_index("id")["row"]
+    assert (table[training.index] == training).all()
+
+
+def test_korean_official_split(run_stage: Run, set_params: Any) -> None:
+    write_korean()
+    set_params({"index.korean.split": "official"})
+    assert run_stage("index", "korean") == ""
+    merged = csv("korean", "merged")
+    assert (merged["split"] == "test").tolist() == (merged["array"] == "validation").tolist()
+    training = merged[merged["array"] == "training"]
+    assert training.groupby("person")["split"].nunique().max() == 1
+    assert set(training["split"]) == {"train", "validation"}
+    assert training.groupby("person")["split"].first().eq("validation").mean() == pytest.approx(0.3, abs=0.2)
+
+
+def test_korean_labels(run_stage: Run, set_params: Any) -> None:
+    def labels(number: int, emotion: str) -> tuple[str, ...]:
+        other = EMOTIONS[(EMOTIONS.index(emotion) + 1) % 3]
+        return {
+            1: (emotion, other, other, emotion),  # a majority against the uploader
+            2: (emotion, emotion, other, "불안"),  # none
+            3: (emotion, "알수없음", "알수없음", emotion),
+            4: (emotion, "", "", ""),  # no label record
+            5: (emotion, "", "", emotion),
+            6: ("상처", emotion, emotion, emotion),
+        }.get(number, (emotion,) * 4)
+
+    ids = {n: f"{n * 7919 % 1000:04}" for n in range(1, 7)}
+    write_korean(labels)
+    assert run_stage("index", "korean") == ""
+    check("korean")
+    rejected = csv("korean", "rejected").set_index("id")
+    assert rejected["reason"].to_dict() == {ids[6]: "emotion not used"}
+    assert csv("korean", "merged").set_index("id").loc[ids[1], "label"] == "angry"
+    set_params({"index.korean.label": "majority"})
+    assert run_stage("index", "korean") == ""
+    check("korean")
+    rejected = csv("korean", "rejected").set_index("id")
+    assert rejected["reason"].to_dict() == {
+        ids[2]: "no majority of annotators",
+        ids[3]: "emotion not used",
+        ids[4]: "no majority of annotators",
+        ids[5]: "no majority of annotators",
+    }
+    assert rejected.loc[ids[3], "label"] == "알수없음"
+    merged = csv("korean", "merged").set_index("id")
+    assert merged.loc[ids[1], "label"] == "happy"
+    assert merged.loc[ids[6], "label"] == "sad"
+
+
+def test_korean_without_any_face(run_stage: Run) -> None:
+    write_korean()
+    for split in ("training", "validation"):
+        write_array("korean", split, [])
+    assert run_stage("index", "korean").startswith("error: korean has no face left for angry in train;")
+
+
+@pytest.mark.parametrize("key", ["label", "split", "validation", "test", "seed"])
+def test_korean_settings_are_checked(run_stage: Run, set_params: Any, key: str) -> None:
+    write_korean()
+    set_params({f"index.korean.{key}": "wrong"})
+    assert run_stage("index", "korean").startswith(f"error: params.yaml: index.korean.{key} is 'wrong', but must be ")
+
+
+def test_same_bytes_again(run_stage: Run) -> None:
+    write_korean()
+    results = []
+    for _ in range(2):
+        assert run_stage("index", "korean") == ""
+        results.append({str(p): p.read_bytes() for p in Path("data/csvs").rglob("*.csv")})
+    assert results[0] == results[1]

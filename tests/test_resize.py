@@ -1,0 +1,185 @@
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from samples import exif, jpeg, noise, snapshot
+
+from stages.common.arrays import open_array
+from stages.common.images import decode
+from stages.common.tables import read_table, write_table
+from stages.common.zips import write_zip
+
+Run = Callable[..., str]
+PIXELS = " ".join(str(n % 256) for n in range(48 * 48))
+
+
+def arrays(dataset: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path("data/arrays", dataset).iterdir()}
+
+
+def account(dataset: str) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads(Path(f"metrics/resize/{dataset}.json").read_text(encoding="utf-8"))
+    assert metrics["found"] == metrics["kept"] + sum(metrics["rejected"].values())
+    assert metrics["kept"] == sum(metrics["kept_by_split"].values())
+    for split, count in metrics["kept_by_split"].items():
+        table = read_table(Path(f"data/arrays/{dataset}/{split}.csv"), "row")
+        assert table["row"].tolist() == list(range(count))
+        assert len(open_array(Path(f"data/arrays/{dataset}/{split}.npy"))) == count
+    assert len(read_table(Path(f"data/arrays/{dataset}/rejected.csv"))) == sum(metrics["rejected"].values())
+    return metrics
+
+
+def write_fer(root: Path) -> dict[str, np.ndarray]:
+    """A few good pictures, by id, and each way to be bad."""
+    good = {"test/happy/1": 1, "train/angry/1": 2, "train/angry/2": 3, "train/sad/1": 4}
+    pictures = {name: noise(n, 48, 48) for name, n in good.items()}
+    files = {f"{name}.jpg": jpeg(picture) for name, picture in pictures.items()}
+    files["train/happy/text.jpg"] = b"text"
+    files["train/happy/empty.jpg"] = b""
+    files["train/happy/cut.jpg"] = jpeg(noise(5, 48, 48))[:-400]
+    files["train/happy/wide.jpg"] = jpeg(noise(6, 48, 64))
+    files["train/sad/1.jpg.jpg"] = jpeg(noise(7, 48, 48))
+    files["train/sad/1.png"] = jpeg(noise(8, 48, 48))  # the same id as 1.jpg
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return {name: decode(files[f"{name}.jpg"], colour=False) for name in pictures}
+
+
+def test_fer2013_folder_and_archive_give_the_same(place: Path, run_stage: Run, set_params: Any) -> None:
+    expected = write_fer(place / "fer")
+    before = snapshot(place / "fer")
+    assert run_stage("resize", "fer2013") == ""
+    assert snapshot(place / "fer") == before
+    seen = {}
+    for split in ("train", "test"):
+        table = read_table(Path(f"data/arrays/fer2013/{split}.csv"), "row")
+        pictures = open_array(Path(f"data/arrays/fer2013/{split}.npy"))
+        seen |= {id_: pictures[row] for row, id_ in zip(table["row"], table["id"], strict=True)}
+        assert table["id"].is_monotonic_increasing
+        assert [f"{split}/{label}" for label in table["label"]] == [id_.rpartition("/")[0] for id_ in table["id"]]
+    assert seen.keys() == expected.keys() | {"train/sad/1.jpg"}
+    for id_, picture in expected.items():
+        assert np.array_equal(seen[id_], picture)
+    metrics = account("fer2013")
+    assert metrics["found"] == 10
+    assert metrics["kept_by_split"] == {"train": 4, "test": 1}
+    reasons = {"not a picture": 1, "empty file": 1, "cut off": 1, "not square": 1, "face found twice": 1}
+    assert metrics["rejected"] == reasons
+    rejected = read_table(Path("data/arrays/fer2013/rejected.csv"))
+    assert dict(zip(rejected["path"], rejected["reason"], strict=True))["train/happy/wide.jpg"] == "not square"
+
+    folder = arrays("fer2013")
+    (place / "zipped").mkdir()
+    with zipfile.ZipFile(place / "zipped/archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((place / "fer").rglob("*.*")):
+            archive.write(path, path.relative_to(place / "fer").as_posix())
+    set_params({"data.fer2013": "zipped/archive.zip", "runtime.engine": "processes"})
+    assert run_stage("resize", "fer2013") == ""
+    assert arrays("fer2013") == folder
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv"])
+def test_fer2013_csv(place: Path, run_stage: Run, name: str) -> None:
+    header, order = ("emotion,pixels,Usage", "012") if name == "fer2013.csv" else ("emotion, Usage, pixels", "021")
+    cells = [
+        ("0", PIXELS, "Training"),
+        ("3", "1 2 3", "Training"),
+        ("3", "300 " + PIXELS[2:], "PublicTest"),
+        ("4", "", "Training"),
+    ]
+    (place / "fer").mkdir()
+    lines = [header, *(",".join(row[int(i)] for i in order) for row in cells)]
+    (place / "fer" / name).write_text("\n".join(lines))
+    assert run_stage("resize", "fer2013") == ""
+    metrics = account("fer2013")
+    assert metrics["found"] == 4
+    assert metrics["rejected"] == {"not 48 x 48 pixel values": 3}
+    assert open_array(Path("data/arrays/fer2013/train.npy"))[0].ravel().tolist() == [n % 256 for n in range(48 * 48)]
+    assert read_table(Path("data/arrays/fer2013/train.csv"))["path"].tolist() == [f"{name}:00002"]
+
+
+def test_fer2013_missing_or_empty(place: Path, run_stage: Run) -> None:
+    missing = run_stage("resize", "fer2013")
+    assert missing.startswith("error: fer does not exist. Download FER2013 from https://www.kaggle.com/")
+    assert "set data.fer2013 in params.yaml" in missing
+    (place / "fer").mkdir()
+    assert run_stage("resize", "fer2013").startswith("error: No FER2013 in ")
+
+
+def test_damaged_member_of_an_archive(place: Path, run_stage: Run) -> None:
+    with zipfile.ZipFile(place / "fer.zip", "w") as archive:
+        for n in range(2):
+            archive.writestr(f"train/sad/{n}.jpg", jpeg(noise(n, 48, 48)) + b"the end %d" % n)
+    (place / "fer.zip").write_bytes((place / "fer.zip").read_bytes().replace(b"the end 1", b"the END 1"))
+    (place / "fer").mkdir()
+    (place / "fer.zip").rename(place / "fer/fer.zip")
+    assert run_stage("resize", "fer2013") == ""
+    assert account("fer2013")["rejected"] == {"damaged in its archive": 1}
+
+
+def test_size_and_direction(place: Path, run_stage: Run, set_params: Any) -> None:
+    large = cv2.GaussianBlur(noise(1, 400, 400), (0, 0), 9)
+    small = noise(2, 12, 12)
+    for name, picture in {"large": large, "small": small}.items():
+        path = place / f"fer/train/sad/{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(picture, exif(6), quality=98))
+    set_params({"image.size": 24})
+    assert run_stage("resize", "fer2013") == ""
+    shrunk, enlarged = open_array(Path("data/arrays/fer2013/train.npy"))
+    area = cv2.resize(np.rot90(large, -1), (24, 24), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - area).max() <= 4
+    cubic = cv2.resize(
+        decode((place / "fer/train/sad/small.jpg").read_bytes(), False), (24, 24), interpolation=cv2.INTER_CUBIC
+    )
+    assert np.array_equal(enlarged, cubic)
+
+
+@pytest.fixture
+def crops(place: Path) -> dict[str, int]:
+    """Crops of two splits and three emotions, as the crop stage writes them; brightness by id."""
+    values = {}
+    for n, name in enumerate(f"{s}_{e}" for s in ("training", "validation") for e in ("angry", "happy", "sad")):
+        rows, members = [], []
+        for k in range(3):
+            id_ = f"{(7 * k + n) % 9}{n}{k}"
+            kept = (n, k) != (1, 1)
+            rows.append((id_, f"a.zip/{id_}.jpg", f"{id_}.jpg" if kept else "", "" if kept else "no face found"))
+            if kept:
+                values[id_] = 10 * n + 3 * k + 20
+                members.append((f"{id_}.jpg", jpeg(np.full((60, 60, 3), values[id_], np.uint8))))
+        write_table(pd.DataFrame(rows, columns=["id", "path", "crop", "reason"]), Path(f"data/crops/{name}.csv"))
+        write_zip(Path(f"data/crops/{name}.zip"), members)
+    return values
+
+
+def test_korean(run_stage: Run, crops: dict[str, int]) -> None:
+    assert run_stage("resize", "korean") == ""
+    assert account("korean")["kept_by_split"] == {"training": 8, "validation": 9}
+    for split in ("training", "validation"):
+        table = read_table(Path(f"data/arrays/korean/{split}.csv"), "row")
+        pictures = open_array(Path(f"data/arrays/korean/{split}.npy"))
+        for row in table.itertuples():
+            assert np.abs(pictures[row.row].astype(int) - crops[row.id]).max() <= 1
+            source = read_table(Path(f"data/crops/{split}_{row.label}.csv"))
+            assert row.path in source.set_index("id").loc[row.id, "path"]
+        # One archive after the other: opening one of 60,000 entries takes half a second.
+        assert table["label"].is_monotonic_increasing
+
+
+def test_korean_archive_without_a_crop(run_stage: Run, crops: Any) -> None:
+    write_zip(Path("data/crops/training_sad.zip"), [])
+    message = run_stage("resize", "korean")
+    assert message.startswith("error: data")
+    assert "training_sad.zip lacks 220.jpg" in message
+
+
+def test_korean_before_crop(run_stage: Run) -> None:
+    assert "training_angry.csv is missing; run `dvc repro`" in run_stage("resize", "korean")
