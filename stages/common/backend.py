@@ -1,0 +1,34 @@
+"""TensorFlow and Keras, imported in one place: without start-up noise, and deterministic on request."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    # TensorFlow greets from C++ before its log level counts, so the stream itself is turned away.
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+# A machine without a GPU is no error; what does go wrong comes as a Python exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _silent_stderr():
+    import keras
+    import tensorflow as tf
+
+__all__ = ["deterministic", "keras", "tf"]
+
+
+def deterministic(seed: int) -> None:
+    """Seed Python, numpy and TensorFlow, and let TensorFlow use no operation whose result depends on timing."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,192 @@
+"""The training loop of both training stages: epoch by epoch, deterministic, and resumed after a kill.
+
+All that happens in an epoch is a pure function of the seed, the epoch's number and the state after the epoch before:
+the order of the images, their distortion, and the masks of dropout. That state is kept in one checkpoint file.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dvclive.live import Live
+
+from stages.common.backend import keras, tf
+from stages.common.dataset import Augment, Faces, Source, batches
+from stages.common.errors import UserError
+from stages.common.model import predict
+
+Record = dict[str, float]
+
+
+def fit(
+    model: keras.Model,
+    sources: Sequence[Source],
+    validation: Faces,
+    augment: Augment,
+    seed: int,
+    epochs: int,
+    patience: int,
+    lr: float,
+    warmup: float,
+    weight_decay: float,
+    label_smoothing: float,
+    checkpoint: Path,
+    curves: Path,
+) -> list[Record]:
+    """Train `model` and leave it with the weights of its best epoch; returns a record for each epoch.
+
+    An epoch shows as many batches as it takes to see each face of `sources[0]` once. The optimizer is AdamW
+    (Loshchilov and Hutter, 2019); its rate rises for `warmup` epochs from 0 to `lr` and falls along a cosine to 0 at
+    the end of `epochs`. Training ends early after `patience` epochs without a higher accuracy on `validation`.
+    `checkpoint` is a file that is written after each epoch and read at the start; `curves` is DVCLive's folder.
+    """
+    steps = -(-len(sources[0].faces) // sources[0].share)
+    _compile(model, steps, epochs, lr, warmup, weight_decay, label_smoothing)
+    history, best = _restore(model, checkpoint)
+    began, resumed = time.monotonic(), len(history)
+    with Live(str(curves), dvcyaml=False, save_dvc_exp=False) as live:
+        for epoch, record in enumerate(history, 1):
+            _log(live, epoch, record)
+        while len(history) < epochs and len(history) - best_epoch(history) < patience:
+            history.append(_epoch(model, sources, validation, augment, seed, len(history), steps))
+            if best_epoch(history) == len(history):
+                best = model.get_weights()
+            _save(model, history, best, checkpoint)
+            _log(live, len(history), history[-1])
+            _print(history, epochs, (time.monotonic() - began) / (len(history) - resumed))
+    model.set_weights(best)
+    return history
+
+
+def best_epoch(history: Sequence[Record]) -> int:
+    """The number, from 1, of the first epoch with the highest validation accuracy; 0 before the first."""
+    accuracy = [record["validation/accuracy"] for record in history]
+    return accuracy.index(max(accuracy)) + 1 if accuracy else 0
+
+
+def summary(history: Sequence[Record], sources: Sequence[Source], validation: Faces) -> dict[str, Any]:
+    """What a training stage reports: its best epoch, how that did on validation, and how much it saw."""
+    best = best_epoch(history)
+    return {
+        "best_epoch": best,
+        "epochs": len(history),
+        "validation": {key: round(history[best - 1][f"validation/{key}"], 6) for key in ("accuracy", "loss")},
+        "images": {"train": len(sources[0].faces), "validation": len(validation)},
+    }
+
+
+def _compile(
+    model: keras.Model,
+    steps: int,
+    epochs: int,
+    lr: float,
+    warmup: float,
+    weight_decay: float,
+    label_smoothing: float,
+) -> None:
+    warm = round(warmup * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warm else lr, max(epochs * steps - warm, 1), warmup_target=lr if warm else None, warmup_steps=warm
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(model.trainable_variables)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+
+
+def _epoch(
+    model: keras.Model,
+    sources: Sequence[Source],
+    validation: Faces,
+    augment: Augment,
+    seed: int,
+    epoch: int,
+    steps: int,
+) -> Record:
+    _seed_dropout(model, seed, epoch)
+    batch_size = sum(source.share for source in sources)
+    size, classes = validation.size, len(sources[0].weight)
+    signature = (
+        tf.TensorSpec((batch_size, size, size, 1), tf.uint8),
+        tf.TensorSpec((batch_size, classes), tf.float32),
+        tf.TensorSpec((batch_size,), tf.float32),
+    )
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return batches(sources, epoch, steps, seed, augment)
+
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
+    data = data.apply(tf.data.experimental.assert_cardinality(steps))
+    logs = model.fit(data, shuffle=False, verbose=0).history
+    accuracy, loss = _scores(predict(model, validation, batch_size), validation.label)
+    record = {
+        "train/loss": logs["loss"][0],
+        "train/accuracy": logs["accuracy"][0],
+        "validation/loss": loss,
+        "validation/accuracy": accuracy,
+    }
+    if not np.isfinite([record["train/loss"], loss]).all():
+        raise UserError(f"the loss is no longer a number in epoch {epoch + 1}; use a lower lr or a longer warmup.")
+    return {key: float(value) for key, value in record.items()}
+
+
+def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            layer.seed_generator.state.assign(np.random.SeedSequence([seed, epoch, number]).generate_state(2))
+
+
+def _scores(probability: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy (nats) of probabilities float (n, classes) for class numbers int (n,)."""
+    right = np.take_along_axis(probability, label[:, np.newaxis], axis=1)
+    # np.maximum keeps a NaN, so that a diverged network is noticed.
+    return float((probability.argmax(axis=1) == label).mean()), float(-np.log(np.maximum(right, 1e-7)).mean())
+
+
+def _save(model: keras.Model, history: list[Record], best: list[np.ndarray], checkpoint: Path) -> None:
+    now = [*model.get_weights(), *(np.asarray(variable) for variable in model.optimizer.variables)]
+    arrays = {f"now{n}": array for n, array in enumerate(now)} | {f"best{n}": array for n, array in enumerate(best)}
+    part = checkpoint.with_suffix(".part")
+    with open(part, "wb") as file:
+        np.savez(file, history=np.array(json.dumps(history)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    # A rename is all or nothing, so a kill leaves the old checkpoint or the new one.
+    part.replace(checkpoint)
+
+
+def _restore(model: keras.Model, checkpoint: Path) -> tuple[list[Record], list[np.ndarray]]:
+    best = model.get_weights()
+    if not checkpoint.exists():
+        return [], best
+    with np.load(checkpoint) as arrays:
+        for number, variable in enumerate([*model.weights, *model.optimizer.variables]):
+            variable.assign(arrays[f"now{number}"])
+        history: list[Record] = json.loads(str(arrays["history"]))
+        best = [arrays[f"best{number}"] for number in range(len(best))]
+    print(f"going on after epoch {len(history)}, from {checkpoint}", flush=True)
+    return history, best
+
+
+def _log(live: Live, epoch: int, record: Record) -> None:
+    live.step = epoch
+    for name, value in record.items():
+        live.log_metric(name, value)
+
+
+def _print(history: list[Record], epochs: int, seconds: float) -> None:
+    record = history[-1]
+    left = round((epochs - len(history)) * seconds)
+    print(
+        f"epoch {len(history):{len(str(epochs))}}/{epochs}"
+        f"  train loss {record['train/loss']:.4f} accuracy {record['train/accuracy']:.4f}"
+        f"  validation loss {record['validation/loss']:.4f} accuracy {record['validation/accuracy']:.4f}"
+        f" {'*' if best_epoch(history) == len(history) else ' '}"
+        f"  {seconds:.1f} s/epoch, at most {left // 60}:{left % 60:02} left",
+        flush=True,
+    )

@@ -1,0 +1,67 @@
+"""Train the network on FER2013 (fer-pretrain).
+
+In: `data/csvs/fer2013/merged.csv` and the training pictures in `data/arrays/fer2013`.
+Out: the weights of the best validation epoch `data/models/pretrain.weights.h5`, its figures `metrics/pretrain.json`,
+and the learning curves `data/live/pretrain`. Run again after a kill, it goes on after the last whole epoch.
+Run: python -m stages.pretrain
+"""
+
+from pathlib import Path
+
+from stages.common import augment, model, params, training, work
+from stages.common.backend import deterministic
+from stages.common.counts import write_metrics
+from stages.common.dataset import Source, balance_weights, read_faces
+from stages.common.errors import run
+
+CSV = Path("data/csvs/fer2013/merged.csv")
+ARRAYS = Path("data/arrays/fer2013")
+WEIGHTS = Path("data/models/pretrain.weights.h5")
+METRICS = Path("metrics/pretrain.json")
+CURVES = Path("data/live/pretrain")
+
+
+def main() -> None:
+    """Read the section `pretrain:`, train, and write weights, figures and curves."""
+    section = params.section("pretrain")
+    emotions = list(params.emotions())
+    seed = section.integer("seed", 0, 2**31 - 1)
+    faces = read_faces(CSV, ARRAYS, "train", emotions)
+    validation = read_faces(CSV, ARRAYS, "validation", emotions)
+    weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
+    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight)]
+
+    deterministic(seed)
+    network = model.from_params(faces.size, len(emotions))
+    place = work.folder(
+        "pretrain",
+        [CSV, *faces.files],
+        {
+            "emotions": emotions,
+            "pretrain": section.values,
+            "model": params.section("model").values,
+            "augment": params.section("augment").values,
+        },
+    )
+    history = training.fit(
+        network,
+        sources,
+        validation,
+        augment.from_params(),
+        seed,
+        epochs=section.integer("epochs", 1, 10_000),
+        patience=section.integer("patience", 1, 10_000),
+        lr=section.number("lr", 0, 1),
+        warmup=section.number("warmup", 0, 100),
+        weight_decay=section.number("weight_decay", 0, 1),
+        label_smoothing=section.number("label_smoothing", 0, 0.5),
+        checkpoint=place / "checkpoint.npz",
+        curves=CURVES,
+    )
+    model.save_weights(network, WEIGHTS)
+    write_metrics(training.summary(history, sources, validation), METRICS)
+    work.done(place)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,86 @@
+"""Go on training the FER2013 network on Korean faces (korean-transfer), with FER2013 images rehearsed in each batch.
+
+In: the weights of `pretrain`, `data/csvs/korean/merged.csv` and `data/csvs/fer2013/merged.csv` with their arrays.
+Out: the weights of the epoch that did best on the Korean validation split `data/models/transfer.weights.h5`, its
+figures `metrics/transfer.json`, and the learning curves `data/live/transfer`. Run again after a kill, it goes on.
+Run: python -m stages.transfer
+"""
+
+from pathlib import Path
+
+from stages.common import augment, model, params, training, work
+from stages.common.backend import deterministic
+from stages.common.counts import write_metrics
+from stages.common.dataset import Source, balance_weights, read_faces
+from stages.common.errors import UserError, run
+
+CSV = Path("data/csvs/korean/merged.csv")
+ARRAYS = Path("data/arrays/korean")
+FER_CSV = Path("data/csvs/fer2013/merged.csv")
+FER_ARRAYS = Path("data/arrays/fer2013")
+PRETRAINED = Path("data/models/pretrain.weights.h5")
+WEIGHTS = Path("data/models/transfer.weights.h5")
+METRICS = Path("metrics/transfer.json")
+CURVES = Path("data/live/transfer")
+
+
+def main() -> None:
+    """Read the section `finetune:`, train, and write weights, figures and curves."""
+    section = params.section("finetune")
+    emotions = list(params.emotions())
+    seed = section.integer("seed", 0, 2**31 - 1)
+    balance = section.number("balance", 0, 1)
+    rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
+    faces = read_faces(CSV, ARRAYS, "train", emotions)
+    validation = read_faces(CSV, ARRAYS, "validation", emotions)
+    own = section.integer("batch_size", 1, 4096) - rehearsed
+    sources = [Source(faces, own, balance_weights(faces.label, len(emotions), balance))]
+    if rehearsed:
+        fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
+        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance)))
+
+    deterministic(seed)
+    network = model.from_params(faces.size, len(emotions))
+    model.load_weights(network, PRETRAINED)
+    model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))
+    files = [file for source in sources for file in source.faces.files]
+    place = work.folder(
+        "transfer",
+        [CSV, FER_CSV, PRETRAINED, *files],
+        {
+            "emotions": emotions,
+            "finetune": section.values,
+            "model": params.section("model").values,
+            "augment": params.section("augment").values,
+        },
+    )
+    history = training.fit(
+        network,
+        sources,
+        validation,
+        augment.from_params(),
+        seed,
+        epochs=section.integer("epochs", 1, 10_000),
+        patience=section.integer("patience", 1, 10_000),
+        lr=section.number("lr", 0, 1),
+        warmup=section.number("warmup", 0, 100),
+        weight_decay=section.number("weight_decay", 0, 1),
+        label_smoothing=section.number("label_smoothing", 0, 0.5),
+        checkpoint=place / "checkpoint.npz",
+        curves=CURVES,
+    )
+    model.save_weights(network, WEIGHTS)
+    write_metrics(training.summary(history, sources, validation), METRICS)
+    work.done(place)
+
+
+def rehearsed_images(batch_size: int, rehearsal: float) -> int:
+    """How many of `batch_size` images come from FER2013 when their share is to be `rehearsal`, to the nearest image."""
+    rehearsed = round(batch_size * rehearsal)
+    if rehearsed == batch_size:
+        raise UserError("params.yaml: finetune.rehearsal leaves no Korean image in a batch; lower it.")
+    return rehearsed
+
+
+if __name__ == "__main__":
+    run(main)

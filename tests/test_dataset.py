@@ -1,0 +1,135 @@
+"""Which faces come when: splits, order, batches, weights, distortion."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.common.augment import distort
+from stages.common.dataset import Faces, Source, balance_weights, batches, cyclic_order, read_faces
+from stages.common.errors import UserError
+
+SIZE = 8
+STILL = partial(distort, rotation=0, shear=0, shift=0, zoom=0, flip=0)
+LIVELY = partial(distort, rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5)
+
+
+def write_array(path: Path, values: list[int]) -> Path:
+    """An array whose pictures are each of one value, by which they are told apart."""
+    np.save(path, np.repeat(np.array(values, np.uint8), SIZE * SIZE).reshape(-1, SIZE, SIZE))
+    return path
+
+
+def one_value_faces(path: Path, values: list[int]) -> Faces:
+    count = len(values)
+    return Faces([write_array(path, values)], np.zeros(count, int), np.arange(count), np.arange(count) % 2)
+
+
+def write_csv(path: Path, rows: list[str]) -> Path:
+    path.write_text("array,row,id,path,label,person,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_split_may_span_arrays_and_opens_no_other(tmp_path: Path) -> None:
+    write_array(tmp_path / "training.npy", [10, 11, 12])
+    write_array(tmp_path / "validation.npy", [20, 21])
+    rows = ["validation,1,a,,sad,p,train", "training,2,b,,happy,q,train", "test,0,c,,happy,r,test"]
+    faces = read_faces(write_csv(tmp_path / "merged.csv", rows), tmp_path, "train", ["happy", "sad"])
+    assert faces.pictures(np.array([0, 1, 0]))[:, 3, 3].tolist() == [21, 12, 21]
+    assert faces.label.tolist() == [1, 0]
+    assert all(isinstance(array, np.memmap) for array in faces.arrays)
+    assert [path.stem for path in faces.files] == ["training", "validation"]
+
+
+def test_bad_tables_end_in_a_sentence(tmp_path: Path) -> None:
+    write_array(tmp_path / "train.npy", [10])
+    csv = write_csv(tmp_path / "merged.csv", ["train,0,a,,happy,,train", "train,1,b,,bored,,test"])
+    with pytest.raises(UserError, match="no image in the split `validation`"):
+        read_faces(csv, tmp_path, "validation", ["happy"])
+    with pytest.raises(UserError, match="label `bored`, which is not in `emotions:`"):
+        read_faces(csv, tmp_path, "test", ["happy"])
+    with pytest.raises(UserError, match="fewer rows than its CSV"):
+        read_faces(csv, tmp_path, "test", ["bored"])
+
+
+def test_cyclic_order_gives_each_item_once_a_turn_and_any_piece_of_it() -> None:
+    whole = cyclic_order(7, 0, 35, seed=3)
+    turns = whole.reshape(5, 7)
+    assert (np.sort(turns, axis=1) == np.arange(7)).all()
+    assert len({tuple(turn) for turn in turns.tolist()}) == 5
+    for start, stop in ((0, 7), (3, 5), (6, 15), (14, 21), (20, 35)):
+        assert cyclic_order(7, start, stop, seed=3).tolist() == whole[start:stop].tolist()
+    assert cyclic_order(7, 0, 7, seed=4).tolist() != whole[:7].tolist()
+
+
+def test_balance_weights() -> None:
+    label = np.array([0] * 90 + [1] * 10)
+    assert balance_weights(label, 2, 0).tolist() == [1, 1]
+    full = balance_weights(label, 2, 1)
+    assert full[0] * 90 == pytest.approx(full[1] * 10)
+    half = balance_weights(label, 3, 0.5)
+    assert half[1] / half[0] == pytest.approx(3)
+    assert half[label].mean() == pytest.approx(1)
+    assert half[2] == 0
+
+
+def test_rehearsal_fills_its_share_of_every_batch(tmp_path: Path) -> None:
+    korean = one_value_faces(tmp_path / "korean.npy", list(range(1, 13)))
+    fer = one_value_faces(tmp_path / "fer.npy", list(range(101, 106)))
+    sources = [Source(korean, 3, np.array([1, 2], np.float32)), Source(fer, 1, np.array([3, 4], np.float32))]
+    values, rehearsed = [], []
+    for epoch in range(5):
+        for pictures, labels, weights in batches(sources, epoch, 4, 1, STILL):
+            assert pictures.shape == (4, SIZE, SIZE, 1)
+            assert labels.shape == (4, 2)
+            value = pictures[:, 0, 0, 0].astype(int)
+            assert (value > 100).tolist() == [False, False, False, True]
+            number = np.where(value > 100, value - 101, value - 1) % 2
+            assert labels.argmax(axis=1).tolist() == number.tolist()
+            assert weights.tolist() == (number + np.where(value > 100, 3, 1)).tolist()
+            values += value[:3].tolist()
+            rehearsed += value[3:].tolist()
+    assert all(sorted(values[n : n + 12]) == list(range(1, 13)) for n in range(0, 60, 12))
+    assert all(sorted(rehearsed[n : n + 5]) == list(range(101, 106)) for n in range(0, 20, 5))
+
+
+def test_batches_are_a_pure_function_of_seed_and_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "random.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE), np.uint8))
+    sources = [Source(Faces([path], np.zeros(20, int), np.arange(20), np.arange(20) % 2), 5, np.ones(2, np.float32))]
+
+    def epoch(number: int, seed: int) -> bytes:
+        return b"".join(part.tobytes() for batch in batches(sources, number, 4, seed, LIVELY) for part in batch)
+
+    assert epoch(3, 1) == epoch(3, 1)
+    assert len({epoch(0, 1), epoch(1, 1), epoch(0, 2)}) == 3
+
+
+class Extreme(np.random.Generator):
+    """Draws the upper end of every range, and never mirrors."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> np.ndarray:  # type: ignore[override]
+        return np.full(size, high)
+
+    def random(self, size: int) -> np.ndarray:  # type: ignore[override]
+        return np.ones(size)
+
+
+def test_distort_does_what_its_values_say() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
+    zero = dict.fromkeys(("rotation", "shear", "shift", "zoom", "flip"), 0.0)
+    assert (distort(pictures, np.random.default_rng(1), **zero) == pictures).all()
+    assert (distort(pictures, np.random.default_rng(1), **zero | {"flip": 1}) == pictures[:, :, ::-1]).all()
+    turned = distort(pictures, Extreme(), **zero | {"rotation": 90})
+    assert (turned == np.rot90(pictures, -1, axes=(1, 2))).all()
+    moved = distort(pictures, Extreme(), **zero | {"shift": 0.25})
+    assert (moved[:, 2:, 2:] == pictures[:, :-2, :-2]).all()
+    assert (moved[:, 0, 2:] == pictures[:, 0, :-2]).all(), "the border is repeated outwards"
+    lively = LIVELY(pictures, np.random.default_rng(1))
+    assert lively.shape == pictures.shape
+    assert lively.dtype == np.uint8
+    assert (lively != pictures).any(axis=(1, 2)).all()

@@ -1,0 +1,129 @@
+"""dvc.yaml tells the truth: what a stage imports and reads stands there, and nothing else."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+UNTRACKED = {"data", "runtime"}
+STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def imported(module: str) -> set[str]:
+    """The files of ours that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import would escape this test"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files = {name.replace(".", "/") + ".py" for name in names if name.split(".")[0] == "stages"}
+    return {file for file in files if (ROOT / file).exists()}
+
+
+def closure(module: str) -> set[str]:
+    found, todo = {module}, [module]
+    while todo:
+        new = imported(todo.pop()) - found
+        found |= new
+        todo += new
+    return found
+
+
+def sections_read(module: str) -> set[str]:
+    """The sections that a file reads: all go through params.section("...") or params.emotions()."""
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "section":
+                argument = node.args[0]
+                assert isinstance(argument, ast.Constant), f"{module}: name the section literally, so it can be checked"
+                found.add(str(argument.value))
+            elif node.func.attr == "emotions":
+                found.add("emotions")
+    return found
+
+
+def load(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def definitions(stage: str) -> list[dict[str, Any]]:
+    """A stage's definition, with `${key}` replaced by each key if it is a group."""
+    definition = load("dvc.yaml")["stages"][stage]
+    if "foreach" not in definition:
+        return [definition]
+    text = repr(definition["do"])
+    return [ast.literal_eval(text.replace("${key}", key)) for key in definition["foreach"]]
+
+
+def test_every_stage_file_is_a_stage_and_the_other_way_round() -> None:
+    assert sorted(load("dvc.yaml")["stages"]) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_exactly_the_modules_imported(stage: str) -> None:
+    for definition in definitions(stage):
+        declared = {dep for dep in definition["deps"] if dep.startswith("stages/")}
+        assert declared == closure(f"stages/{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_exactly_the_sections_read(stage: str) -> None:
+    read = set().union(*(sections_read(module) for module in closure(f"stages/{stage}.py"))) - UNTRACKED
+    declared = set().union(*(definition["params"] for definition in definitions(stage)))
+    assert declared == read
+
+
+def test_every_stage_says_what_it_does() -> None:
+    for name, definition in load("dvc.yaml")["stages"].items():
+        assert definition.get("do", definition).get("desc"), name
+
+
+def test_crop_has_an_instance_for_each_emotion() -> None:
+    assert load("dvc.yaml")["stages"]["crop"]["matrix"]["emotion"] == list(load("params.yaml")["emotions"])
+
+
+def keys_of(section: Any) -> set[str]:
+    return set(section) if isinstance(section, dict) else set()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in load("params.yaml") if n not in ("emotions", "index")] + ["index.korean", "index.fer2013"]
+)
+def test_every_value_in_params_is_read_somewhere(name: str) -> None:
+    section = load("params.yaml")
+    for part in name.split("."):
+        section = section[part]
+    texts: set[str] = set()
+    for path in (ROOT / "stages").rglob("*.py"):
+        module = path.relative_to(ROOT).as_posix()
+        if name in sections_read(module):
+            texts |= {
+                node.value
+                for node in ast.walk(tree(module))
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+    assert keys_of(section) <= texts
+
+
+def test_packages_hold_only_a_docstring() -> None:
+    for package in ("stages", "stages/common"):
+        assert len(tree(f"{package}/__init__.py").body) == 1
+
+
+def test_shared_modules_import_downwards_only() -> None:
+    for path in (ROOT / "stages/common").glob("*.py"):
+        module = path.relative_to(ROOT).as_posix()
+        assert all(file.startswith("stages/common/") for file in imported(module)), module
+        assert all(module not in closure(file) for file in imported(module)), f"{module} is in a circle of imports"

@@ -1,0 +1,120 @@
+"""The network: the original's size, freezing, weights that do not fit."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from stages.common import model, params
+from stages.common.backend import keras
+from stages.common.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+SMALL: dict[str, Any] = {
+    "blocks": [[4], [6, 6]],
+    "first_padding": "same",
+    "dropout_odd": 0.1,
+    "dropout_even": 0.0,
+    "dropout_head": 0.1,
+    "head": "average",
+    "dense": [],
+}
+
+
+def small(**changes: Any) -> keras.Model:
+    return model.vgg(16, 3, **SMALL | changes)
+
+
+def original_params() -> dict[str, dict[str, Any]]:
+    """params.yaml with every value replaced by that of the `# original:` line right above it."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    document: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(text)
+    section = ""
+    original = None
+    for line in text.splitlines():
+        if found := re.match(r"(\w+):", line):
+            section = found[1]
+        elif found := re.match(r"  # original: (.+)", line):
+            original = YAML(typ="safe", pure=True).load(found[1])
+        elif found := re.match(r"  (\w+):", line):
+            if original is not None:
+                document[section][found[1]] = original
+            original = None
+    return document
+
+
+def test_original_network_has_its_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = original_params()
+    YAML().dump(document, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    network = model.from_params(224, 5)
+    assert network.count_params() == 93_561_285
+    assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == 93_557_445
+    assert network.get_layer("block1_conv1").output.shape[1:] == (222, 222, 64)
+    assert document["pretrain"]["batch_size"] == 8
+    assert document["augment"]["rotation"] == 30
+
+
+def test_default_network_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert model.from_params(48, 5).count_params() <= 1_500_000
+
+
+def test_rate_as_dvc_writes_it_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("finetune:\n  lr: 1e-05\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert params.section("finetune").number("lr", 0, 1) == 1e-5
+
+
+def test_blocks_are_lists_of_whole_numbers() -> None:
+    for wrong in ([], [[]], [16], [[16], [0]], [[True]], "16"):
+        with pytest.raises(UserError, match=r"model\.blocks is .* a list of lists of whole numbers from 1 to 64"):
+            params.Section("model", {"blocks": wrong}).integer_lists("blocks", 1, 64)
+
+
+def test_too_many_blocks_for_the_picture() -> None:
+    assert small(blocks=[[2]] * 4).get_layer("block4_pool").output.shape[1:] == (1, 1, 2)
+    with pytest.raises(UserError, match="5 blocks, each of which halves the picture, and 16 pixels are too few"):
+        small(blocks=[[2]] * 5)
+    with pytest.raises(UserError, match="too few"):
+        small(blocks=[[2]] * 4, first_padding="valid")
+
+
+def test_freeze() -> None:
+    network = small()
+    model.freeze(network, 1, batchnorm=False)
+    frozen = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
+    assert frozen == {"block1_conv1", "block1_norm1"}
+    model.freeze(network, 1, batchnorm=True)
+    frozen = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
+    assert frozen == {"block1_conv1", "block1_norm1", "block2_norm1", "block2_norm2"}
+    with pytest.raises(UserError, match="frozen_blocks is 3, but `model:` has 2 blocks"):
+        model.freeze(network, 3, batchnorm=False)
+
+
+def test_weights_go_from_network_to_network(tmp_path: Path) -> None:
+    network, path = small(), tmp_path / "models/a.weights.h5"
+    network.compile("adam", "categorical_crossentropy")
+    network.fit(np.zeros((2, 16, 16, 1)), np.eye(3)[:2], verbose=0)
+    model.save_weights(network, path)
+    with h5py.File(path) as file:
+        assert "optimizer" not in file
+    other = small(dropout_odd=0.0, dropout_even=0.5)
+    model.load_weights(other, path)
+    assert all((a == b).all() for a, b in zip(network.get_weights(), other.get_weights(), strict=True))
+    model.save_weights(network, tmp_path / "b.weights.h5")
+    assert path.read_bytes() == (tmp_path / "b.weights.h5").read_bytes()
+
+
+@pytest.mark.parametrize("blocks", [[[4], [6]], [[4], [6, 8]], [[4], [6, 6], [6]], [[4, 4], [6, 6]]])
+def test_weights_that_do_not_fit_end_in_a_sentence(tmp_path: Path, blocks: list[list[int]]) -> None:
+    path = tmp_path / "a.weights.h5"
+    model.save_weights(small(), path)
+    with pytest.raises(UserError, match=r"does not fit .* re-run pretrain"):
+        model.load_weights(small(blocks=blocks), path)
+    with pytest.raises(UserError, match="is missing"):
+        model.load_weights(small(), tmp_path / "none.weights.h5")

@@ -1,0 +1,304 @@
+"""The pipeline as its users use it: real dvc commands in temporary repositories, on a tiny sample."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from tests.tiny import shrink
+
+ROOT = Path(__file__).parent.parent
+EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
+CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
+EVERYTHING = {"sample", "rename", "pretrain", "transfer", "evaluate", *CROPS} | {
+    f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
+}
+
+
+OUTPUTS = ("sample", "manifest", "crops", "arrays", "csvs", "models", "live", "predictions", "figures")
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> str:
+    """Run a command in `folder` with this Python first on PATH; returns what it printed."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUTF8": "1",
+        "COLUMNS": "500",
+        **{f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace")
+    output = done.stdout + done.stderr
+    assert (done.returncode == 0) == ok, output[-5000:]
+    return output
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def metrics(folder: Path, name: str) -> Any:
+    return json.loads((folder / "metrics" / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it."""
+    folder = tmp_path_factory.mktemp("built") / "repository"
+    files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
+    for name in files:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    shrink(folder / "params.yaml")
+    run(folder, "git", "init", "-q")
+    run(folder, "git", "add", ".")
+    run(folder, "git", "commit", "-qm", "tiny")
+    assert stages_run(run(folder, "dvc", "repro")) == EVERYTHING
+    run(folder, "git", "add", ".")
+    run(folder, "git", "commit", "-qm", "result")
+    return folder
+
+
+@pytest.fixture
+def repository(built: Path, tmp_path: Path) -> Path:
+    """A copy of `built` of one's own, cache and all."""
+    return Path(shutil.copytree(built, tmp_path / "repository", symlinks=True))
+
+
+def edit_params(folder: Path, section: str, **values: object) -> None:
+    yaml = YAML()
+    path = folder / "params.yaml"
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    document[section].update(values)
+    with open(path, "w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+
+
+def test_a_second_repro_runs_nothing(repository: Path) -> None:
+    output = run(repository, "dvc", "repro")
+    assert not stages_run(output)
+    assert "up to date" in output
+    assert "up to date" in run(repository, "dvc", "status")
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("stages/common/scores.py", {"evaluate"}),
+        ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
+        ("stages/common/faces.py", CROPS),
+    ],
+)
+def test_editing_a_module_runs_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
+    with open(repository / module, "a", encoding="utf-8") as file:
+        file.write("\n# an edit that changes no result\n")
+    assert stages_run(run(repository, "dvc", "repro")) == stages
+
+
+def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
+    paths = (repository / "data/sample/korean/Validation").rglob("*.json")
+    path = next(path for path in paths if "슬픔" in unicodedata.normalize("NFC", path.name))
+    records = json.loads(path.read_text(encoding="utf-8-sig"))
+    for record in records:
+        record["annot_A"]["faceExp"] = "상처"
+    path.write_text(json.dumps(records), encoding="utf-8")
+    # The drawn sample is the output of a stage, which would put the label right again.
+    run(repository, "dvc", "freeze", "sample")
+    assert stages_run(run(repository, "dvc", "repro")) == {"rename", "crop@validation-sad", "index@korean"}
+
+
+def test_runtime_changes_no_byte(repository: Path) -> None:
+    before = (repository / "dvc.lock").read_bytes()
+    edit_params(repository, "runtime", engine="serial", predict_batch=64)
+    assert not stages_run(run(repository, "dvc", "repro"))
+    stages = ["sample", "crop@training-happy", "resize@korean", "resize@fer2013"]
+    assert stages_run(run(repository, "dvc", "repro", "--force", "--single-item", *stages)) == set(stages)
+    assert (repository / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize("lr", ["1e-4", "1e-5"])
+def test_an_experiment_with_a_learning_rate(repository: Path, lr: str) -> None:
+    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == {"transfer", "evaluate"}
+    changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
+    assert changed["params.yaml"]["finetune.lr"]["new"] == float(lr)
+    difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
+    for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
+        assert {f"{model}.{emotion}.accuracy" for emotion in EMOTIONS} <= set(difference)
+    plots = run(repository, "dvc", "plots", "diff")
+    assert "index.html" in plots
+    assert "WARNING" not in plots
+
+
+def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
+    grid = ["-S", "finetune.lr=0.001,0.01", "-S", "model.dropout_odd=0,0.1"]
+    run(repository, "dvc", "exp", "run", "--queue", *grid)
+    run(repository, "dvc", "exp", "run", "--run-all")
+    table = pd.read_csv(io.StringIO(run(repository, "dvc", "exp", "show", "--csv", "--no-pager")))
+    done = table[table["typ"].isin(["branch_commit", "branch_base"])].dropna(subset=["Experiment"])
+    found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
+    assert {(lr, dropout) for lr in (0.001, 0.01) for dropout in (0.0, 0.1)} <= found
+
+
+def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path: Path) -> None:
+    first = Path(shutil.copytree(built, tmp_path / "first", symlinks=True))
+    run(first, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run(first, "git", "commit", "-qam", "remote")
+    run(first, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", str(first), "second")
+    second = tmp_path / "second"
+    assert not stages_run(run(second, "dvc", "repro", "--dry", "--allow-missing"))
+    run(second, "dvc", "pull")
+    output = run(second, "dvc", "repro")
+    assert not stages_run(output)
+    assert "up to date" in output
+    assert not run(second, "git", "status", "--short")
+
+
+def test_two_clean_runs_write_the_same_lock(repository: Path) -> None:
+    before = (repository / "dvc.lock").read_bytes()
+    for rest in ("dvc.lock", ".dvc/cache", ".dvc/tmp", *(f"data/{name}" for name in OUTPUTS)):
+        path = repository / rest
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert stages_run(run(repository, "dvc", "repro")) == EVERYTHING
+    assert (repository / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(("dataset", "site"), [("korean", "aihub.or.kr"), ("fer2013", "kaggle.com")])
+def test_an_empty_folder_of_raw_data_is_one_sentence(repository: Path, dataset: str, site: str) -> None:
+    (repository / "nothing").mkdir()
+    edit_params(repository, "data", **{dataset: "nothing"})
+    output = run(repository, "dvc", "repro", ok=False)
+    assert f"set data.{dataset} in params.yaml" in output
+    assert site in output
+    assert str(repository / "nothing") in output
+    assert "Traceback" not in output
+
+
+def test_a_typo_in_params_is_one_sentence(repository: Path) -> None:
+    path = repository / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  margin:", "  margins:"), encoding="utf-8")
+    output = run(repository, "dvc", "repro", ok=False)
+    assert "params.yaml: crop.margin is missing" in output
+    assert "Traceback" not in output
+
+
+OPENED = r"""
+import os, runpy, sys
+names = set()
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        names.add(os.path.relpath(os.path.realpath(os.fsdecode(arguments[0]))))
+sys.addaudithook(note)
+try:
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+finally:
+    print("OPENED", *sorted(name for name in names if name.startswith(("data/", "metrics/", "stages/"))), sep="\n")
+"""
+
+
+def test_stages_open_only_the_files_that_dvc_yaml_declares(repository: Path) -> None:
+    edit_params(repository, "runtime", engine="serial")
+    lock = YAML(typ="safe").load((repository / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for stage in (
+        *("rename", "crop@training-happy", "resize@fer2013", "resize@korean"),
+        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate"),
+    ):
+        module, *arguments = lock[stage]["cmd"].removeprefix("python -m ").split()
+        opened = run(repository, "python", "-c", OPENED, module, *arguments).split("OPENED\n")[1].split("\n")
+        declared = [entry["path"] for part in ("deps", "outs") for entry in lock[stage].get(part, [])]
+        if stage.startswith("crop"):
+            # The manifest's CRC-32 column stands for the photos.
+            declared.append("data/sample/korean")
+        undeclared = {
+            name
+            for name in opened
+            if name and "__pycache__" not in name and not name.endswith("__init__.py")
+            if not any(name == path or name.startswith(f"{path}/") for path in declared)
+        }
+        assert not undeclared, stage
+
+
+def index_of(folder: Path, dataset: str) -> pd.DataFrame:
+    return pd.read_csv(folder / "data/csvs" / dataset / "merged.csv", keep_default_na=False, dtype={"id": str})
+
+
+@pytest.mark.parametrize("dataset", ["fer2013", "korean"])
+def test_index_holds_what_it_promises(built: Path, dataset: str) -> None:
+    index = index_of(built, dataset)
+    assert list(index.columns) == ["array", "row", "id", "path", "label", "person", "split"]
+    assert index["id"].is_unique
+    assert set(index["label"]) == set(EMOTIONS)
+    assert set(index["split"]) == {"train", "validation", "test"}
+    parts = [pd.read_csv(built / "data/csvs" / dataset / f"{emotion}.csv", dtype={"id": str}) for emotion in EMOTIONS]
+    assert sorted(pd.concat(parts)["id"]) == sorted(index["id"])
+    for array, rows in index.groupby("array"):
+        pictures = np.load(built / "data/arrays" / dataset / f"{array}.npy", mmap_mode="r")
+        assert pictures.shape[1:] == (48, 48)
+        assert rows["row"].is_unique
+        assert rows["row"].between(0, len(pictures) - 1).all()
+        assert all(np.ptp(pictures[row]) > 0 for row in rows["row"])
+
+
+@pytest.mark.parametrize("dataset", ["fer2013", "korean"])
+def test_no_twins_are_left(built: Path, dataset: str) -> None:
+    index = index_of(built, dataset)
+    arrays = {array: np.load(built / "data/arrays" / dataset / f"{array}.npy") for array in index["array"].unique()}
+    pictures = [arrays[array][row].tobytes() for array, row in zip(index["array"], index["row"], strict=True)]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_no_person_is_in_two_splits(built: Path) -> None:
+    index = index_of(built, "korean")
+    assert (index.groupby("person")["split"].nunique() == 1).all()
+    assert index["person"].nunique() == 30
+
+
+def test_counts_add_up_from_stage_to_stage(built: Path) -> None:
+    renamed = metrics(built, "rename.json")
+    for split in ("training", "validation"):
+        for emotion in EMOTIONS:
+            cropped = metrics(built, f"crop/{split}_{emotion}.json")
+            assert cropped["found"] == renamed[split][emotion]
+            assert cropped["found"] == cropped["kept"] + sum(cropped["rejected"].values())
+    crops = sum(metrics(built, f"crop/{s}_{e}.json")["kept"] for s in ("training", "validation") for e in EMOTIONS)
+    resized, indexed = metrics(built, "resize/korean.json"), metrics(built, "index/korean.json")
+    assert resized["found"] == crops
+    assert indexed["found"] == crops
+    assert indexed["kept"] == len(index_of(built, "korean"))
+    tested = metrics(built, "evaluate.json")
+    for dataset in ("fer2013", "korean"):
+        assert tested[dataset]["before"]["faces"] == metrics(built, f"index/{dataset}.json")["test"]["faces"]
+
+
+def test_predictions_give_the_metrics(built: Path) -> None:
+    """Recomputed by hand from the table of single faces."""
+    for dataset, by_model in metrics(built, "evaluate.json").items():
+        faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)
+        for model, expected in by_model.items():
+            right = faces[model] == faces["label"]
+            assert right.mean() == pytest.approx(expected["accuracy"], abs=1e-6)
+            for emotion in EMOTIONS:
+                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion]["accuracy"], abs=1e-6)
+            probabilities = faces[[f"{model}_{emotion}" for emotion in EMOTIONS]]
+            assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
+
+
+def test_the_table_and_its_pictures(built: Path) -> None:
+    table = run(built, "python", "-m", "stages.common.comparison")
+    for emotion in EMOTIONS:
+        assert re.search(rf"^  {emotion} +\d+ +[\d.]+% +[\d.]+% +[+-][\d.]+$", table, re.MULTILINE)
+    pictures = re.findall(r"data/figures/\S+\.png", table)
+    assert len(pictures) == 4
+    assert all((built / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)

@@ -1,0 +1,198 @@
+"""The training loop: what stays frozen, when it stops, and that a killed run ends as if it had not been killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.common import model, training
+from stages.common.augment import distort
+from stages.common.backend import deterministic, keras
+from stages.common.dataset import Faces, Source
+from stages.common.errors import UserError
+from stages.transfer import rehearsed_images
+
+ROOT = Path(__file__).parent.parent
+PARAMS = """
+emotions: {happy: 기쁨, sad: 슬픔}
+model:
+  blocks: [[4], [6]]
+  first_padding: same
+  dropout_odd: 0.2
+  dropout_even: 0
+  dropout_head: 0.2
+  head: average
+  dense: []
+augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5}
+pretrain:
+  {seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1, weight_decay: 0.01,
+   label_smoothing: 0.1, balance: 0.5}
+finetune:
+  {seed: 1, batch_size: 8, epochs: 3, patience: 3, lr: 1e-03, warmup: 1, weight_decay: 0.01, label_smoothing: 0.1,
+   balance: 0.5, rehearsal: 0.5, frozen_blocks: 1, frozen_batchnorm: true}
+"""
+
+
+def write_pictures(path: Path, count: int) -> None:
+    """Pictures of noise, brighter above in the odd ones and brighter below in the even ones."""
+    pictures = np.random.default_rng(count).integers(0, 128, (count, 16, 16), np.uint8)
+    pictures[::2, 8:] += 64
+    pictures[1::2, :8] += 64
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, pictures)
+
+
+def some_faces(path: Path, count: int) -> Faces:
+    write_pictures(path, count)
+    return Faces([path], np.zeros(count, int), np.arange(count), np.arange(count) % 2)
+
+
+def still(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return distort(pictures, random, rotation=0, shear=0, shift=0, zoom=0, flip=0)
+
+
+def network() -> keras.Model:
+    deterministic(1)
+    return model.vgg(16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [])
+
+
+def train(folder: Path, net: keras.Model, **changes: Any) -> list[training.Record]:
+    values = {"epochs": 3, "patience": 3, "lr": 0.01, "warmup": 0.0, "weight_decay": 0.01, "label_smoothing": 0.0}
+    return training.fit(
+        net,
+        [Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))],
+        some_faces(folder / "validation.npy", 11),
+        still,
+        seed=1,
+        checkpoint=folder / "checkpoint.npz",
+        curves=folder / "live",
+        **values | changes,  # type: ignore[arg-type]
+    )
+
+
+def weights_of(net: keras.Model) -> dict[str, np.ndarray]:
+    return {weight.path: weight.numpy() for weight in net.weights}
+
+
+def test_frozen_blocks_do_not_change(tmp_path: Path) -> None:
+    net = network()
+    before = weights_of(net)
+    model.freeze(net, 1, batchnorm=False)
+    train(tmp_path, net)
+    changed = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
+    assert changed == {path for path in before if not path.startswith("block1")}
+
+
+def test_frozen_batchnorm_does_not_change(tmp_path: Path) -> None:
+    net = network()
+    before = weights_of(net)
+    model.freeze(net, 0, batchnorm=True)
+    train(tmp_path, net)
+    changed = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
+    assert changed == {path for path in before if "norm" not in path}
+
+
+def test_stops_early_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    net = network()
+    model.freeze(net, 0, batchnorm=True)
+    history = train(tmp_path, net, epochs=50, patience=2, lr=0.0, weight_decay=0.0)
+    assert len(history) == 3, "without a rate nothing gets better after the first epoch"
+    assert training.best_epoch(history) == 1
+
+
+def test_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+    net = network()
+    history = train(tmp_path, net, epochs=8, patience=8, lr=0.05)
+    best = history[training.best_epoch(history) - 1]
+    assert best["validation/accuracy"] == max(record["validation/accuracy"] for record in history) > 0.6
+    validation = some_faces(tmp_path / "validation.npy", 11)
+    accuracy = (model.predict(net, validation, 4).argmax(axis=1) == validation.label).mean()
+    assert accuracy == pytest.approx(best["validation/accuracy"])
+
+
+def test_best_epoch_is_the_first_of_equals() -> None:
+    assert training.best_epoch([{"validation/accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)]) == 2
+    assert training.best_epoch([]) == 0
+
+
+def test_divergence_ends_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no longer a number in epoch .* lower lr"):
+        train(tmp_path, network(), lr=1e30, epochs=10, patience=10)
+
+
+def test_rehearsed_images() -> None:
+    assert rehearsed_images(64, 0.5) == 32
+    assert rehearsed_images(64, 0) == 0
+    with pytest.raises(UserError, match="leaves no Korean image"):
+        rehearsed_images(8, 0.99)
+
+
+def workplace(folder: Path) -> Path:
+    """A folder with parameters and both data sets; neither has a test array."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    for dataset, array in (("fer2013", "train"), ("korean", "training")):
+        write_pictures(folder / f"data/arrays/{dataset}/{array}.npy", 60)
+        rows = [f"{array},{n},x,x,{('happy', 'sad')[n % 2]},,{'train' if n < 48 else 'validation'}" for n in range(60)]
+        csv = folder / f"data/csvs/{dataset}/merged.csv"
+        csv.parent.mkdir(parents=True)
+        csv.write_text("array,row,id,path,label,person,split\n" + "\n".join([*rows, "test,0,x,x,sad,,test"]) + "\n")
+    return folder
+
+
+def start(stage: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return output
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    files = [path for name in ("data/models", "data/live", "metrics") for path in (folder / name).rglob("*")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.is_file()}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, broken = workplace(tmp_path / "whole"), workplace(tmp_path / "broken")
+    first = start("pretrain", broken)
+    while first.poll() is None and not list(broken.glob(".work/pretrain/*/checkpoint.npz")):
+        time.sleep(0.01)
+    first.kill()
+    assert "epoch 25/25" not in first.communicate()[0]
+    assert first.returncode == -signal.SIGKILL
+    other = start("pretrain", whole)
+    assert "going on after epoch" in finish(start("pretrain", broken))
+    log = finish(other)
+    # One line for each epoch, and none of TensorFlow's.
+    assert len(log.splitlines()) == 25, log
+    assert outputs(broken) == outputs(whole)
+    assert not list(broken.glob(".work/pretrain")), "the work folder is gone once the outputs are written"
+    report = json.loads((whole / "metrics/pretrain.json").read_text())
+    assert report["images"] == {"train": 48, "validation": 12}
+    assert "data/live/pretrain/plots/metrics/validation/accuracy.tsv" in outputs(whole)
+
+    # Transfer, started twice from the same weights.
+    for process in [start("transfer", folder) for folder in (whole, broken)]:
+        finish(process)
+    assert outputs(broken) == outputs(whole)
+    pretrained, transferred = (whole / f"data/models/{name}.weights.h5" for name in ("pretrain", "transfer"))
+    assert pretrained.read_bytes() != transferred.read_bytes()
