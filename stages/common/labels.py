@@ -1,6 +1,7 @@
 """The label files of AI-Hub 82: one JSON list for each emotion and split, three annotators to a photo."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
