@@ -56,7 +56,7 @@ def draw_fer2013(archive: Path, seed: int, train: int, test: int, engine: str, w
     """Write `train` and `test` pictures, and a few faulty ones, to the zip `archive`."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     total = train + test + len(imitate_fer.FAULTS)
-    files = tqdm(imitate_fer.fer_files(train, test), "FER2013 side", total, unit="picture")
+    files = tqdm(imitate_fer.fer_files(train, test), "FER2013 side", total, unit="picture", mininterval=1)
     drawn = ordered_map(partial(imitate_fer.draw_files, seed), batches(files, FER_BATCH), engine, workers)
     with zipfile.ZipFile(archive, "w") as target:
         for path, data in chain.from_iterable(drawn):
@@ -83,7 +83,9 @@ def draw_korean(
     if folder.exists():
         shutil.rmtree(folder)
     total = sum(1 for _ in imitate_aihub.orders(emotions, people, sessions, shots))
-    orders = tqdm(imitate_aihub.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo")
+    orders = tqdm(
+        imitate_aihub.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo", mininterval=1
+    )
     drawn = ordered_map(
         partial(imitate_aihub.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), engine, workers
     )

@@ -25,6 +25,9 @@ with _silent_stderr():
     import keras
     import tensorflow as tf
 
+# It also warns of compiling the network again for the last, smaller batch, which is meant.
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["deterministic", "keras", "tf"]
 
 
