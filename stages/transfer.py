@@ -60,14 +60,9 @@ def main() -> None:
         validation,
         augment.from_params(),
         seed,
-        epochs=section.integer("epochs", 1, 10_000),
-        patience=section.integer("patience", 1, 10_000),
-        lr=section.number("lr", 0, 1),
-        warmup=section.number("warmup", 0, 100),
-        weight_decay=section.number("weight_decay", 0, 1),
-        label_smoothing=section.number("label_smoothing", 0, 0.5),
         checkpoint=place / "checkpoint.npz",
         curves=CURVES,
+        **training.read_schedule(section),
     )
     model.save_weights(network, WEIGHTS)
     write_metrics(training.summary(history, sources, validation), METRICS)

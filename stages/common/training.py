@@ -18,6 +18,7 @@ from stages.common.backend import keras, tf
 from stages.common.dataset import Augment, Faces, Source, batches
 from stages.common.errors import UserError
 from stages.common.model import predict
+from stages.common.params import Section
 
 Record = dict[str, float]
 
@@ -60,6 +61,18 @@ def fit(
             _print(history, epochs, (time.monotonic() - began) / (len(history) - resumed))
     model.set_weights(best)
     return history
+
+
+def read_schedule(section: Section) -> dict[str, Any]:
+    """The values of `pretrain:` or `finetune:` that `fit` takes as they are."""
+    return {
+        "epochs": section.integer("epochs", 1, 10_000),
+        "patience": section.integer("patience", 1, 10_000),
+        "lr": section.number("lr", 0, 1),
+        "warmup": section.number("warmup", 0, 100),
+        "weight_decay": section.number("weight_decay", 0, 1),
+        "label_smoothing": section.number("label_smoothing", 0, 0.5),
+    }
 
 
 def best_epoch(history: Sequence[Record]) -> int:
