@@ -30,12 +30,11 @@ WEIGHTS = {
 def main() -> None:
     """Score both models on both test sets and write what came out."""
     emotions = list(params.emotions())
-    batch_size = params.section("runtime").integer("predict_batch", 1, 65536)
     metrics: dict[str, dict[str, Any]] = {}
     for dataset, title in TITLES.items():
         csv = Path("data/csvs") / dataset / "merged.csv"
         faces = read_faces(csv, Path("data/arrays") / dataset, "test", emotions)
-        probabilities = {name: predict(weights, faces, emotions, batch_size) for name, weights in WEIGHTS.items()}
+        probabilities = {name: predict(weights, faces, emotions) for name, weights in WEIGHTS.items()}
         metrics[dataset] = {name: scores(faces.label, p, emotions) for name, p in probabilities.items()}
         write_predictions(csv, probabilities, emotions, Path("data/predictions") / f"{dataset}.csv")
         write_figures(dataset, title, faces.label, probabilities, metrics[dataset], emotions)
@@ -45,11 +44,11 @@ def main() -> None:
         print(f"{title}: accuracy {before:.1%} before transfer, {after:.1%} after")
 
 
-def predict(weights: Path, faces: Faces, emotions: list[str], batch_size: int) -> np.ndarray:
+def predict(weights: Path, faces: Faces, emotions: list[str]) -> np.ndarray:
     """The probabilities, float (faces, emotions), that the network gives with these weights."""
     network = model.from_params(faces.size, len(emotions))
     model.load_weights(network, weights)
-    return model.predict(network, faces, batch_size)
+    return model.predict(network, faces)
 
 
 def write_predictions(csv: Path, probabilities: dict[str, np.ndarray], emotions: list[str], path: Path) -> None:

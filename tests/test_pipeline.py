@@ -121,7 +121,7 @@ def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
 
 def test_runtime_changes_no_byte(repository: Path) -> None:
     before = (repository / "dvc.lock").read_bytes()
-    edit_params(repository, "runtime", engine="serial", predict_batch=64)
+    edit_params(repository, "runtime", engine="serial")
     assert not stages_run(run(repository, "dvc", "repro"))
     stages = ["sample", "crop@training-happy", "resize@korean", "resize@fer2013"]
     assert stages_run(run(repository, "dvc", "repro", "--force", "--single-item", *stages)) == set(stages)

@@ -113,7 +113,7 @@ def test_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     best = history[training.best_epoch(history) - 1]
     assert best["validation/accuracy"] == max(record["validation/accuracy"] for record in history) > 0.6
     validation = some_faces(tmp_path / "validation.npy", 11)
-    accuracy = (model.predict(net, validation, 4).argmax(axis=1) == validation.label).mean()
+    accuracy = (model.predict(net, validation).argmax(axis=1) == validation.label).mean()
     assert accuracy == pytest.approx(best["validation/accuracy"])
 
 

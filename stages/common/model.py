@@ -11,6 +11,8 @@ from stages.common.backend import keras
 from stages.common.dataset import Faces
 from stages.common.errors import UserError
 
+PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
+
 
 def vgg(
     size: int,
@@ -143,7 +145,7 @@ def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
             layer.trainable = False
 
 
-def predict(model: keras.Model, faces: Faces, batch_size: int) -> np.ndarray:
+def predict(model: keras.Model, faces: Faces) -> np.ndarray:
     """Probabilities of all faces in their order, float32 (n, classes)."""
-    index = np.array_split(np.arange(len(faces)), range(batch_size, len(faces), batch_size))
+    index = np.array_split(np.arange(len(faces)), range(PREDICT_BATCH, len(faces), PREDICT_BATCH))
     return np.concatenate([model.predict_on_batch(faces.pictures(part)[..., np.newaxis]) for part in index])

@@ -136,7 +136,7 @@ def _epoch(
     data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
     data = data.apply(tf.data.experimental.assert_cardinality(steps))
     logs = model.fit(data, shuffle=False, verbose=0).history
-    accuracy, loss = _scores(predict(model, validation, batch_size), validation.label)
+    accuracy, loss = _scores(predict(model, validation), validation.label)
     record = {
         "train/loss": logs["loss"][0],
         "train/accuracy": logs["accuracy"][0],
