@@ -26,9 +26,6 @@ EVERYTHING = {"sample", "rename", "pretrain", "transfer", "evaluate", *CROPS} | 
 }
 
 
-OUTPUTS = ("sample", "manifest", "crops", "arrays", "csvs", "models", "live", "predictions", "figures")
-
-
 def run(folder: Path, *command: str, ok: bool = True) -> str:
     """Run a command in `folder` with this Python first on PATH; returns what it printed."""
     environment = os.environ | {
@@ -164,15 +161,6 @@ def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path:
     assert not stages_run(output)
     assert "up to date" in output
     assert not run(second, "git", "status", "--short")
-
-
-def test_two_clean_runs_write_the_same_lock(repository: Path) -> None:
-    before = (repository / "dvc.lock").read_bytes()
-    for rest in ("dvc.lock", ".dvc/cache", ".dvc/tmp", *(f"data/{name}" for name in OUTPUTS)):
-        path = repository / rest
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert stages_run(run(repository, "dvc", "repro")) == EVERYTHING
-    assert (repository / "dvc.lock").read_bytes() == before
 
 
 @pytest.mark.parametrize(("dataset", "site"), [("korean", "aihub.or.kr"), ("fer2013", "kaggle.com")])

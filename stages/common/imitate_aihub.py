@@ -1,8 +1,8 @@
 """Drawn photos named and packed as AI-Hub 82 「한국인 감정인식을 위한 복합 영상」 arrives, faults included.
 
-docs/aihub82.md (in the folder shared with this project) describes the real download; the shares below are its own.
-Who has which sessions is plain arithmetic on the numbers of people, so that nothing needs to be kept while a delivery
-of any size is written.
+The layouts and shares are those of the real download, gathered from public code, notebooks and label samples of people
+who have it. Who has which sessions is plain arithmetic on the numbers of people, so that nothing needs to be kept while
+a delivery of any size is written.
 """
 
 import codecs
