@@ -54,7 +54,7 @@ def main() -> None:
         **training.read_schedule(section),
     )
     model.save_weights(network, WEIGHTS)
-    write_metrics(training.summary(history, sources, validation), METRICS)
+    write_metrics({"pretrain": training.summary(history, sources, validation)}, METRICS)
     work.done(place)
 
 

@@ -65,7 +65,7 @@ def main() -> None:
         **training.read_schedule(section),
     )
     model.save_weights(network, WEIGHTS)
-    write_metrics(training.summary(history, sources, validation), METRICS)
+    write_metrics({"transfer": training.summary(history, sources, validation)}, METRICS)
     work.done(place)
 
 
