@@ -186,7 +186,7 @@ def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     assert len(log.splitlines()) == 25, log
     assert outputs(broken) == outputs(whole)
     assert not list(broken.glob(".work/pretrain")), "the work folder is gone once the outputs are written"
-    report = json.loads((whole / "metrics/pretrain.json").read_text())
+    report = json.loads((whole / "metrics/pretrain.json").read_text())["pretrain"]
     assert report["images"] == {"train": 48, "validation": 12}
     assert "data/live/pretrain/plots/metrics/validation/accuracy.tsv" in outputs(whole)
 
