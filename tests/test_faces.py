@@ -4,31 +4,69 @@ import pytest
 from samples import face_photo, noise
 
 from stages.common.errors import UserError
-from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
+from stages.common.faces import (
+    Search,
+    choose_face,
+    cut_square,
+    find_faces,
+    overlap,
+    reference_box,
+    scaled,
+    square_around,
+)
 
-CASCADE = "haarcascade_frontalface_default.xml"
+HAAR = Search(480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5)
 LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 32.0, 12.0)
 
 
 def test_finds_the_face() -> None:
     picture, box = face_photo(2)
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    (found,) = find_faces(grey, CASCADE, 1.1, 5, 0.1)
+    (found,) = find_faces(picture, HAAR)
     assert overlap(found, box) > 0.4
-    assert find_faces(grey, CASCADE, 1.1, 5, 0.9) == []
-    assert find_faces(np.zeros((1, 1), np.uint8), CASCADE, 1.1, 5, 0.1) == []
+    assert find_faces(picture, HAAR._replace(smallest=0.9)) == []
+    assert find_faces(np.zeros((1, 1), np.uint8), HAAR) == []
+
+
+def test_grey_and_colour_alike() -> None:
+    picture, _ = face_photo(2)
+    (grey,), (colour,) = find_faces(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), HAAR), find_faces(picture, HAAR)
+    assert overlap(grey, colour) > 0.9
+
+
+@pytest.mark.parametrize("factor", [1.7, 4, 9.3])
+def test_same_face_whatever_the_size_of_the_picture(factor: float) -> None:
+    picture, _ = face_photo(2)
+    (face,) = find_faces(picture, HAAR._replace(side=200))
+    large = cv2.resize(picture, None, fx=factor, fy=factor)
+    (found,) = find_faces(large, HAAR._replace(side=200))
+    assert overlap(found, scaled(face, factor)) > 0.85
+
+
+@pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])
+def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
+    two = np.hstack([face_photo(0)[0][:380], face_photo(2)[0][:380]])
+    everywhere = find_faces(two, HAAR)
+    assert len(everywhere) == 2
+    for face in everywhere:
+        found = find_faces(two, HAAR, scaled(face, 1.02), min_overlap)
+        assert max(overlap(other, face) for other in found) > 0.8
+
+
+def test_search_near_a_box_leaves_out_what_cannot_count() -> None:
+    picture, box = face_photo(2)
+    assert find_faces(picture, HAAR, (0, 0, 40, 40), 0.3) == []
+    assert find_faces(picture, HAAR, scaled(box, 1.02), 0.3) != []
 
 
 def test_candidates_come_in_one_order() -> None:
-    grey = cv2.cvtColor(face_photo(0)[0], cv2.COLOR_BGR2GRAY)
-    found = find_faces(grey, CASCADE, 1.05, 0, 0.05)
+    found = find_faces(face_photo(0)[0], HAAR._replace(scale_step=1.05, neighbors=0, smallest=0.05))
     assert len(found) > 5
     assert found == sorted(found)
 
 
 def test_unknown_cascade_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"crop\.cascade is 'face\.xml', but OpenCV ships .*frontalface_default\.xml"):
-        find_faces(np.zeros((9, 9), np.uint8), "face.xml", 1.1, 5, 0.1)
+        find_faces(np.zeros((9, 9), np.uint8), HAAR._replace(cascade="face.xml"))
 
 
 @pytest.mark.parametrize(
@@ -75,10 +113,10 @@ def test_reference_is_cut_to_the_picture() -> None:
 
 def test_choice_with_a_reference() -> None:
     near = (1.0, 1.0, 11.0, 11.0)
-    assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "cascade")
+    assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "verified")
     assert choose_face([RIGHT], LEFT, 0.3) == (LEFT, "annotators")
     assert choose_face([], LEFT, 0.3) == (LEFT, "annotators")
-    assert choose_face([near], LEFT, overlap(near, LEFT)) == (near, "cascade")
+    assert choose_face([near], LEFT, overlap(near, LEFT)) == (near, "verified")
     assert choose_face([near], LEFT, 0.9) == (LEFT, "annotators")
 
 
