@@ -27,7 +27,7 @@ from stages.common.tables import read_table
 
 Run = Callable[..., str]
 SETTINGS: dict[str, Any] = {
-    "search": Search(480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5),
+    "search": Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6),
     "min_overlap": 0.3,
     "margin": 0.1,
     "size": 96,
@@ -107,6 +107,22 @@ def test_face_found_on_a_small_decode(factor: int) -> None:
     left, top, right, bottom = box_of(row)
     cut = cv2.resize(large[top:bottom, left:right], (96, 96), interpolation=cv2.INTER_AREA)
     assert np.abs(decode(face, colour=True).astype(int) - cut).mean() < 8
+
+
+def test_each_detector_writes_the_same_bytes_with_each_engine(run_stage: Run, set_params: Any, photos: Any) -> None:
+    sides = {}
+    for detector in ("haar", "yunet"):
+        set_params({"crop.detector": detector})
+        assert run_stage("crop", "training", "happy") == ""
+        expected = outputs()
+        set_params({"crop.detector": detector, "runtime.engine": "processes"})
+        assert run_stage("crop", "training", "happy") == ""
+        assert outputs() == expected
+        table = read_table(Path("data/crops/training_happy.csv"))
+        assert (table["reason"] == "").all()
+        sides[detector] = table["side"].astype(int)
+    assert np.allclose(sides["yunet"], sides["haar"], rtol=0.5)
+    assert not np.allclose(sides["yunet"], sides["haar"], rtol=0.01)
 
 
 @pytest.mark.parametrize(("size", "factors"), [(96, [8]), (200, [4]), (400, [2])])

@@ -1,8 +1,11 @@
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
 from samples import face_photo, noise
 
+from stages.common import faces
 from stages.common.errors import UserError
 from stages.common.faces import (
     Search,
@@ -15,31 +18,62 @@ from stages.common.faces import (
     square_around,
 )
 
-HAAR = Search(480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5)
+HAAR = Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
+YUNET = HAAR._replace(detector="yunet")
+DETECTORS = pytest.mark.parametrize("search", [HAAR, YUNET], ids=["haar", "yunet"])
 LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 32.0, 12.0)
 
 
-def test_finds_the_face() -> None:
+@DETECTORS
+def test_finds_the_face(search: Search) -> None:
     picture, box = face_photo(2)
-    (found,) = find_faces(picture, HAAR)
+    (found,) = find_faces(picture, search)
     assert overlap(found, box) > 0.4
-    assert find_faces(picture, HAAR._replace(smallest=0.9)) == []
-    assert find_faces(np.zeros((1, 1), np.uint8), HAAR) == []
+    assert find_faces(picture, search._replace(smallest=0.9)) == []
+    assert find_faces(np.zeros((1, 1), np.uint8), search) == []
 
 
-def test_grey_and_colour_alike() -> None:
+@DETECTORS
+def test_grey_and_colour_alike(search: Search) -> None:
     picture, _ = face_photo(2)
-    (grey,), (colour,) = find_faces(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), HAAR), find_faces(picture, HAAR)
+    (grey,), (colour,) = find_faces(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), search), find_faces(picture, search)
     assert overlap(grey, colour) > 0.9
 
 
+@DETECTORS
 @pytest.mark.parametrize("factor", [1.7, 4, 9.3])
-def test_same_face_whatever_the_size_of_the_picture(factor: float) -> None:
+def test_same_face_whatever_the_size_of_the_picture(search: Search, factor: float) -> None:
     picture, _ = face_photo(2)
-    (face,) = find_faces(picture, HAAR._replace(side=200))
+    (face,) = find_faces(picture, search._replace(side=200))
     large = cv2.resize(picture, None, fx=factor, fy=factor)
-    (found,) = find_faces(large, HAAR._replace(side=200))
+    (found,) = find_faces(large, search._replace(side=200))
     assert overlap(found, scaled(face, factor)) > 0.85
+
+
+def test_yunet_finds_turned_faces_that_the_cascade_misses() -> None:
+    turned = []
+    for number in range(4):
+        picture, box = face_photo(number)
+        centre = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        matrix = cv2.getRotationMatrix2D(centre, 30, 1)
+        turned.append((cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), box))
+    found = {
+        search.detector: sum(max(map(overlap, find_faces(p, search), [box] * 9), default=0) > 0.5 for p, box in turned)
+        for search in (HAAR, YUNET)
+    }
+    assert found["yunet"] == 4 > found["haar"]
+
+
+def test_certainty_that_no_face_reaches() -> None:
+    picture, _ = face_photo(2)
+    assert len(find_faces(picture, YUNET._replace(confidence=0.01))) >= 1
+    assert find_faces(picture, YUNET._replace(confidence=1)) == []
+
+
+def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
+    digest = hashlib.sha256(faces.YUNET.read_bytes()).hexdigest()
+    assert digest == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    assert "MIT License" in (faces.YUNET.parent / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])

@@ -16,27 +16,34 @@ from stages.common.errors import UserError
 from stages.common.images import shrink
 
 Box = tuple[float, float, float, float]
+DETECTORS = ("haar", "yunet")
+YUNET = Path(__file__).parent / "yunet/face_detection_yunet_2023mar.onnx"
+YUNET_SUPPRESSION = 0.3  # of two faces that overlap more, the less certain one is dropped: OpenCV's default
 
 
 class Search(NamedTuple):
     """How faces are looked for: values of `crop:` in params.yaml."""
 
+    detector: str  # one of DETECTORS
     side: int  # pixels of the longer side of the picture that is searched
     smallest: float  # smallest face, as a share of the picture's shorter side
     cascade: str
     scale_step: float
     neighbors: int
+    confidence: float
 
 
 def search_from_params() -> Search:
     """The search that `crop:` in params.yaml describes."""
     crop = params.section("crop")
     return Search(
+        detector=crop.choice("detector", DETECTORS),
         side=crop.integer("detect_side", 64, 4096),
         smallest=crop.number("smallest_face", 0.01, 1),
         cascade=crop.text("cascade"),
         scale_step=crop.number("scale_step", 1.01, 2),
         neighbors=crop.integer("neighbors", 0, 100),
+        confidence=crop.number("confidence", 0.01, 1),
     )
 
 
@@ -47,19 +54,22 @@ def find_faces(picture: np.ndarray, search: Search, near: Box | None = None, min
     """
     small = shrink(picture, search.side)
     scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
-    grey = cv2.equalizeHist(small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
-    found = _haar(grey, search, None if near is None else np.divide(near, scale), min_overlap)
+    if search.detector == "haar":
+        found = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
+    else:
+        found = _yunet(small, search)
     # With several threads the candidates come in varying order.
     return sorted((left, top, right, bottom) for left, top, right, bottom in (found * scale).tolist())
 
 
-def _haar(grey: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
-    """What a Haar cascade finds in a grey picture, float (faces, 4); only what may count if there is a `near`."""
+def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
+    """What a Haar cascade finds, float (faces, 4); only what may count if there is a `near`."""
+    grey = cv2.equalizeHist(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
     height, width = grey.shape
     smallest, largest = search.smallest * min(height, width), float(max(height, width))
     left, top, right, bottom = 0, 0, width, height
     if near is not None:
-        # A square that overlaps a box by m has between m and 1/m of its area, and sticks out by 1 - m of its side at most.
+        # A square that overlaps a box by m has m to 1/m times its area, and sticks out by 1 - m of its side at most.
         side = float(np.prod(near[2:] - near[:2])) ** 0.5
         smallest = max(smallest, side * min_overlap**0.5)
         largest = min(largest, side / max(min_overlap, 1e-9) ** 0.5)
@@ -74,7 +84,7 @@ def _haar(grey: np.ndarray, search: Search, near: np.ndarray | None, min_overlap
         maxSize=(round(largest),) * 2,
     )
     places, sizes = np.split(np.reshape(found, (-1, 4)), 2, axis=1)
-    places = places + (left, top)
+    places = places + np.array((left, top))
     return np.hstack([places, places + sizes])
 
 
@@ -86,6 +96,26 @@ def _cascade(name: str) -> cv2.CascadeClassifier:
         names = ", ".join(sorted(p.name for p in path.parent.glob("*face*.xml")))
         raise UserError(f"params.yaml: crop.cascade is {name!r}, but OpenCV ships {names}.")
     return cv2.CascadeClassifier(str(path))
+
+
+def _yunet(picture: np.ndarray, search: Search) -> np.ndarray:
+    """What YuNet finds, float (faces, 4)."""
+    network = _network(search.confidence)
+    network.setInputSize(picture.shape[1::-1])
+    found = network.detect(picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))[1]
+    if found is None:
+        return np.empty((0, 4))
+    places, sizes = found[:, :2].astype(float), found[:, 2:4].astype(float)
+    boxes: np.ndarray = np.hstack([places, places + sizes])
+    return boxes[sizes.min(axis=1) >= search.smallest * min(picture.shape[:2])]
+
+
+@functools.lru_cache(maxsize=1)
+def _network(confidence: float) -> cv2.FaceDetectorYN:
+    """YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023) as OpenCV's model zoo has it."""
+    # Given as bytes: OpenCV opens no path with Hangul on Windows.
+    network = np.frombuffer(YUNET.read_bytes(), np.uint8)
+    return cv2.FaceDetectorYN.create("onnx", network, np.empty(0, np.uint8), (1, 1), confidence, YUNET_SUPPRESSION)
 
 
 def reference_box(boxes: Sequence[Box | None], width: int, height: int, smallest: float) -> Box | None:
