@@ -106,8 +106,9 @@ def _yunet(picture: np.ndarray, search: Search) -> np.ndarray:
     if found is None:
         return np.empty((0, 4))
     places, sizes = found[:, :2].astype(float), found[:, 2:4].astype(float)
-    boxes: np.ndarray = np.hstack([places, places + sizes])
-    return boxes[sizes.min(axis=1) >= search.smallest * min(picture.shape[:2])]
+    boxes = np.hstack([places, places + sizes])
+    kept: np.ndarray = boxes[sizes.min(axis=1) >= search.smallest * min(picture.shape[:2])]
+    return kept
 
 
 @functools.lru_cache(maxsize=1)
