@@ -9,7 +9,6 @@ Run: python -m stages.crop training happy
 import argparse
 import functools
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from stages.common import archives, engine, params, work
+from stages.common import engine, params, work
 from stages.common.counts import account, write_metrics
 from stages.common.errors import run
 from stages.common.faces import (
@@ -33,7 +32,8 @@ from stages.common.faces import (
     square_around,
 )
 from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
-from stages.common.labels import ANNOTATORS, SIDES
+from stages.common.labels import Box
+from stages.common.manifest import boxes_of, read_photo
 from stages.common.tables import read_table, write_table
 from stages.common.zips import write_zip
 
@@ -111,34 +111,15 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
         rows.append(row)
     write_zip(path.with_suffix(".zip"), members)
     unfinished = path.with_suffix(".tmp")
-    write_table(pd.DataFrame(rows, columns=COLUMNS), unfinished)
+    # As objects: beside a rejected photo, which has no box, whole numbers would become fractions.
+    write_table(pd.DataFrame(rows, columns=COLUMNS, dtype=object), unfinished)
     unfinished.replace(path.with_suffix(".csv"))
     return len(photos)
 
 
-def read_photo(root: Path, photo: dict[str, Any]) -> bytes:
-    """A photo's bytes, if they still are those that its manifest row was written for."""
-    try:
-        data = archives.read(root, photo["archive"], photo["number"], photo["path"])
-    except zipfile.BadZipFile:
-        raise BadPictureError("damaged in its archive") from None
-    if f"{zlib.crc32(data):08x}" != photo["crc"]:
-        raise BadPictureError("changed since rename ran")
-    return data
-
-
-def boxes_of(photo: dict[str, Any]) -> list[tuple[float, float, float, float] | None]:
-    """The annotators' boxes in a manifest row."""
-    boxes = []
-    for annotator in ANNOTATORS:
-        sides = [photo[f"{side}_{annotator}"] for side in SIDES]
-        boxes.append((float(sides[0]), float(sides[1]), float(sides[2]), float(sides[3])) if all(sides) else None)
-    return boxes
-
-
 def crop_photo(
     data: bytes,
-    boxes: list[tuple[float, float, float, float] | None],
+    boxes: list[Box | None],
     *,
     search: Search,
     min_overlap: float,

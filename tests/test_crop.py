@@ -301,6 +301,20 @@ def test_bad_photos_are_rows_with_a_reason(place: Path, run_stage: Run) -> None:
     assert metrics["rejected"] == dict.fromkeys(sorted(cases)[1:], 1)
 
 
+def test_whole_numbers_stay_whole_beside_a_rejected_photo(place: Path, run_stage: Run) -> None:
+    (place / "korean/Training").mkdir(parents=True)
+    for number, photo in enumerate((face_photo(2)[0], PLAIN)):
+        (place / "korean/Training" / photo_name(number)).write_bytes(jpeg(photo))
+    assert run_stage("rename") == ""
+    assert run_stage("crop", "training", "happy") == ""
+    table = read_table(Path("data/crops/training_happy.csv"))
+    kept = table[table["reason"] == ""]
+    assert len(kept) == 1
+    for column in ("width", "height", "left", "top", "side"):
+        assert int(kept[column].iloc[0])
+        assert set(table.loc[table["reason"] != "", column]) == {""}
+
+
 def test_archive_with_fewer_photos_than_before(place: Path, run_stage: Run) -> None:
     photo = jpeg(face_photo(2)[0])
     names = [photo_name(n) for n in range(3)]
