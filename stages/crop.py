@@ -9,7 +9,6 @@ Run: python -m stages.crop training happy
 import argparse
 import functools
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,23 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from stages.common import archives, engine, params, work
+from stages.common import engine, params, work
 from stages.common.counts import account, write_metrics
 from stages.common.errors import run
-from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
+from stages.common.faces import (
+    Search,
+    choose_face,
+    cut_square,
+    find_faces,
+    overlap,
+    reference_box,
+    scaled,
+    search_from_params,
+    square_around,
+)
 from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
-from stages.common.labels import ANNOTATORS, SIDES
+from stages.common.labels import Box
+from stages.common.manifest import boxes_of, read_photo
 from stages.common.tables import read_table, write_table
 from stages.common.zips import write_zip
 
@@ -50,7 +60,7 @@ def main() -> None:
     write_table(table, CROPS / f"{name}.csv")
     kept = table[table["reason"] == ""]
     counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
-    methods = {method: int((kept["method"] == method).sum()) for method in ("cascade", "annotators", "unverified")}
+    methods = {method: int((kept["method"] == method).sum()) for method in ("verified", "annotators", "unverified")}
     print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
     write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
     work.done(place)
@@ -60,11 +70,7 @@ def read_settings() -> dict[str, Any]:
     """The section `crop:` of params.yaml, as `crop_photo` takes it."""
     crop = params.section("crop")
     return {
-        "detect_side": crop.integer("detect_side", 64, 4096),
-        "cascade": crop.text("cascade"),
-        "scale_step": crop.number("scale_step", 1.01, 2),
-        "neighbors": crop.integer("neighbors", 0, 100),
-        "smallest": crop.number("smallest_face", 0.01, 1),
+        "search": search_from_params(),
         "min_overlap": crop.number("min_overlap", 0, 1),
         "margin": crop.number("margin", -0.4, 2),
         "size": crop.integer("size", 16, 2048),
@@ -105,40 +111,17 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
         rows.append(row)
     write_zip(path.with_suffix(".zip"), members)
     unfinished = path.with_suffix(".tmp")
-    write_table(pd.DataFrame(rows, columns=COLUMNS), unfinished)
+    # As objects: beside a rejected photo, which has no box, whole numbers would become fractions.
+    write_table(pd.DataFrame(rows, columns=COLUMNS, dtype=object), unfinished)
     unfinished.replace(path.with_suffix(".csv"))
     return len(photos)
 
 
-def read_photo(root: Path, photo: dict[str, Any]) -> bytes:
-    """A photo's bytes, if they still are those that its manifest row was written for."""
-    try:
-        data = archives.read(root, photo["archive"], photo["number"], photo["path"])
-    except zipfile.BadZipFile:
-        raise BadPictureError("damaged in its archive") from None
-    if f"{zlib.crc32(data):08x}" != photo["crc"]:
-        raise BadPictureError("changed since rename ran")
-    return data
-
-
-def boxes_of(photo: dict[str, Any]) -> list[tuple[float, float, float, float] | None]:
-    """The annotators' boxes in a manifest row."""
-    boxes = []
-    for annotator in ANNOTATORS:
-        sides = [photo[f"{side}_{annotator}"] for side in SIDES]
-        boxes.append((float(sides[0]), float(sides[1]), float(sides[2]), float(sides[3])) if all(sides) else None)
-    return boxes
-
-
 def crop_photo(
     data: bytes,
-    boxes: list[tuple[float, float, float, float] | None],
+    boxes: list[Box | None],
     *,
-    detect_side: int,
-    cascade: str,
-    scale_step: float,
-    neighbors: int,
-    smallest: float,
+    search: Search,
     min_overlap: float,
     margin: float,
     size: int,
@@ -147,25 +130,28 @@ def crop_photo(
 ) -> tuple[bytes, dict[str, Any]]:
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
 
-    The face is looked for on a small decode, and cut from the coarsest decode that still has the pixels for it.
+    The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
+    finding the face and cutting it out.
 
     Raises:
         BadPictureError: no face, or no usable picture.
     """
     width, height = upright_size(data, max_megapixels)
-    factor = reduction(max(width, height), detect_side)
-    grey = decode(data, colour=False, factor=factor)
-    found = [
-        (left * factor, top * factor, right * factor, bottom * factor)
-        for left, top, right, bottom in find_faces(grey, cascade, scale_step, neighbors, smallest)
-    ]
-    reference = reference_box(boxes, width, height, smallest)
+    reference = reference_box(boxes, width, height, search.smallest)
+    factor = reduction(max(width, height), search.side)
+    near = None
+    if reference is not None:
+        factor = min(factor, reduction(square_around(reference, margin)[2], size))
+        near = scaled(reference, 1 / factor)
+    picture = decode(data, colour=True, factor=factor)
+    found = [scaled(face, factor) for face in find_faces(picture, search, near, min_overlap)]
     face, method = choose_face(found, reference, min_overlap)
     if face is None:
         raise BadPictureError("no face found")
     left, top, side = square_around(face, margin)
-    factor = reduction(side, size)
-    picture = decode(data, colour=True, factor=factor)
+    if (finer := reduction(side, size)) < factor:
+        factor = finer
+        picture = decode(data, colour=True, factor=factor)
     cut = cut_square(picture, round(left / factor), round(top / factor), max(1, round(side / factor)))
     crop = encode_jpeg(resize(cut, size) if cut.shape[0] > size else cut, quality)
     agreement = "" if reference is None else f"{overlap(face, reference):.3f}"

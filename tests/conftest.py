@@ -18,9 +18,11 @@ PARAMS: dict[str, Any] = {
     "runtime": {"engine": "serial", "workers": 2},
     "crop": {
         "detect_side": 480,
+        "detector": "haar",
         "cascade": "haarcascade_frontalface_default.xml",
         "scale_step": 1.1,
         "neighbors": 5,
+        "confidence": 0.6,
         "smallest_face": 0.1,
         "min_overlap": 0.3,
         "margin": 0.1,

@@ -21,17 +21,13 @@ from samples import (
 )
 
 from stages import crop
-from stages.common.faces import overlap
+from stages.common.faces import Search, overlap, scaled
 from stages.common.images import decode
 from stages.common.tables import read_table
 
 Run = Callable[..., str]
 SETTINGS: dict[str, Any] = {
-    "detect_side": 480,
-    "cascade": "haarcascade_frontalface_default.xml",
-    "scale_step": 1.1,
-    "neighbors": 5,
-    "smallest": 0.1,
+    "search": Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6),
     "min_overlap": 0.3,
     "margin": 0.1,
     "size": 96,
@@ -76,12 +72,12 @@ def photos(place: Path, run_stage: Run) -> list[str]:
 def test_boxes_are_in_the_turned_frame() -> None:
     upright, box = face_photo(2)
     expected, row = crop.crop_photo(jpeg(upright), [box] * 3, **SETTINGS)
-    assert row["method"] == "cascade"
+    assert row["method"] == "verified"
     assert overlap(box_of(row), box) > 0.4
     for orientation, turn in STORED.items():
         photo = jpeg(np.ascontiguousarray(turn(upright)), exif(orientation))
         face, turned = crop.crop_photo(photo, [box] * 3, **SETTINGS)
-        assert (turned["width"], turned["height"], turned["method"]) == (upright.shape[1], upright.shape[0], "cascade")
+        assert (turned["width"], turned["height"], turned["method"]) == (upright.shape[1], upright.shape[0], "verified")
         assert overlap(box_of(turned), box_of(row)) > 0.9
         if box_of(turned) == box_of(row):
             assert np.abs(decode(face, True).astype(int) - decode(expected, True)).mean() < 6
@@ -93,7 +89,7 @@ def test_annotators_decide_between_two_faces() -> None:
     left, right = face_photo(0)[1], tuple(v + middle * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1]))
     for box in (left, right):
         _, row = crop.crop_photo(jpeg(picture), [box, None, None], **SETTINGS)
-        assert row["method"] == "cascade"
+        assert row["method"] == "verified"
         assert overlap(box_of(row), box) > 0.4
         assert float(row["overlap"]) > 0.3
     _, row = crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)
@@ -111,6 +107,46 @@ def test_face_found_on_a_small_decode(factor: int) -> None:
     left, top, right, bottom = box_of(row)
     cut = cv2.resize(large[top:bottom, left:right], (96, 96), interpolation=cv2.INTER_AREA)
     assert np.abs(decode(face, colour=True).astype(int) - cut).mean() < 8
+
+
+def test_each_detector_writes_the_same_bytes_with_each_engine(run_stage: Run, set_params: Any, photos: Any) -> None:
+    sides = {}
+    for detector in ("haar", "yunet"):
+        set_params({"crop.detector": detector})
+        assert run_stage("crop", "training", "happy") == ""
+        expected = outputs()
+        set_params({"crop.detector": detector, "runtime.engine": "processes"})
+        assert run_stage("crop", "training", "happy") == ""
+        assert outputs() == expected
+        table = read_table(Path("data/crops/training_happy.csv"))
+        assert (table["reason"] == "").all()
+        sides[detector] = table["side"].astype(int)
+    assert np.allclose(sides["yunet"], sides["haar"], rtol=0.5)
+    assert not np.allclose(sides["yunet"], sides["haar"], rtol=0.01)
+
+
+@pytest.mark.parametrize(("size", "factors"), [(96, [8]), (200, [4]), (400, [2])])
+def test_one_decode_as_coarse_as_the_crop_allows(
+    size: int, factors: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, box = face_photo(2)
+    large = cv2.resize(picture, None, fx=6, fy=6)
+    decoded = []
+
+    def spy(data: bytes, colour: bool, factor: int) -> np.ndarray:
+        decoded.append(factor)
+        return decode(data, colour, factor)
+
+    monkeypatch.setattr(crop, "decode", spy)
+    settings = SETTINGS | {"search": SETTINGS["search"]._replace(side=240), "size": size}
+    face, row = crop.crop_photo(jpeg(large), [scaled(box, 6)] * 3, **settings)
+    assert row["method"] == "verified"
+    assert decoded == factors
+    assert decode(face, colour=True).shape == (size, size, 3)
+    decoded.clear()
+    _, unlabelled = crop.crop_photo(jpeg(large), [None] * 3, **settings)
+    assert decoded == sorted({8, *factors}, reverse=True)
+    assert overlap(box_of(unlabelled), box_of(row)) > 0.9
 
 
 def test_face_that_the_cascade_misses_is_the_annotators() -> None:
@@ -167,7 +203,7 @@ def test_table_archive_and_counts(place: Path, run_stage: Run, photos: list[str]
     metrics = json.loads(Path("metrics/crop/training_happy.json").read_text())
     assert metrics["found"] == 10 == metrics["kept"] + sum(metrics["rejected"].values())
     assert sum(metrics["method"].values()) == metrics["kept"] == len(kept)
-    assert metrics["method"]["cascade"] >= 6
+    assert metrics["method"]["verified"] >= 6
     assert not list(Path(".work").iterdir())
 
 
@@ -263,6 +299,20 @@ def test_bad_photos_are_rows_with_a_reason(place: Path, run_stage: Run) -> None:
     metrics = json.loads(Path("metrics/crop/training_happy.json").read_text())
     assert (metrics["found"], metrics["kept"]) == (8, 1)
     assert metrics["rejected"] == dict.fromkeys(sorted(cases)[1:], 1)
+
+
+def test_whole_numbers_stay_whole_beside_a_rejected_photo(place: Path, run_stage: Run) -> None:
+    (place / "korean/Training").mkdir(parents=True)
+    for number, photo in enumerate((face_photo(2)[0], PLAIN)):
+        (place / "korean/Training" / photo_name(number)).write_bytes(jpeg(photo))
+    assert run_stage("rename") == ""
+    assert run_stage("crop", "training", "happy") == ""
+    table = read_table(Path("data/crops/training_happy.csv"))
+    kept = table[table["reason"] == ""]
+    assert len(kept) == 1
+    for column in ("width", "height", "left", "top", "side"):
+        assert int(kept[column].iloc[0])
+        assert set(table.loc[table["reason"] != "", column]) == {""}
 
 
 def test_archive_with_fewer_photos_than_before(place: Path, run_stage: Run) -> None:

@@ -1,34 +1,106 @@
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
 from samples import face_photo, noise
 
+from stages.common import faces
 from stages.common.errors import UserError
-from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
+from stages.common.faces import (
+    Search,
+    choose_face,
+    cut_square,
+    find_faces,
+    overlap,
+    reference_box,
+    scaled,
+    square_around,
+)
 
-CASCADE = "haarcascade_frontalface_default.xml"
+HAAR = Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
+YUNET = HAAR._replace(detector="yunet")
+DETECTORS = pytest.mark.parametrize("search", [HAAR, YUNET], ids=["haar", "yunet"])
 LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 32.0, 12.0)
 
 
-def test_finds_the_face() -> None:
+@DETECTORS
+def test_finds_the_face(search: Search) -> None:
     picture, box = face_photo(2)
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    (found,) = find_faces(grey, CASCADE, 1.1, 5, 0.1)
+    (found,) = find_faces(picture, search)
     assert overlap(found, box) > 0.4
-    assert find_faces(grey, CASCADE, 1.1, 5, 0.9) == []
-    assert find_faces(np.zeros((1, 1), np.uint8), CASCADE, 1.1, 5, 0.1) == []
+    assert find_faces(picture, search._replace(smallest=0.9)) == []
+    assert find_faces(np.zeros((1, 1), np.uint8), search) == []
+
+
+@DETECTORS
+def test_grey_and_colour_alike(search: Search) -> None:
+    picture, _ = face_photo(2)
+    (grey,), (colour,) = find_faces(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), search), find_faces(picture, search)
+    assert overlap(grey, colour) > 0.9
+
+
+@DETECTORS
+@pytest.mark.parametrize("factor", [1.7, 4, 9.3])
+def test_same_face_whatever_the_size_of_the_picture(search: Search, factor: float) -> None:
+    picture, _ = face_photo(2)
+    (face,) = find_faces(picture, search._replace(side=200))
+    large = cv2.resize(picture, None, fx=factor, fy=factor)
+    (found,) = find_faces(large, search._replace(side=200))
+    assert overlap(found, scaled(face, factor)) > 0.85
+
+
+def test_yunet_finds_turned_faces_that_the_cascade_misses() -> None:
+    turned = []
+    for number in range(4):
+        picture, box = face_photo(number)
+        centre = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        matrix = cv2.getRotationMatrix2D(centre, 30, 1)
+        turned.append((cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), box))
+    found = {
+        search.detector: sum(max(map(overlap, find_faces(p, search), [box] * 9), default=0) > 0.5 for p, box in turned)
+        for search in (HAAR, YUNET)
+    }
+    assert found["yunet"] == 4 > found["haar"]
+
+
+def test_certainty_that_no_face_reaches() -> None:
+    picture, _ = face_photo(2)
+    assert len(find_faces(picture, YUNET._replace(confidence=0.01))) >= 1
+    assert find_faces(picture, YUNET._replace(confidence=1)) == []
+
+
+def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
+    digest = hashlib.sha256(faces.YUNET.read_bytes()).hexdigest()
+    assert digest == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    assert "MIT License" in (faces.YUNET.parent / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])
+def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
+    two = np.hstack([face_photo(0)[0][:380], face_photo(2)[0][:380]])
+    everywhere = find_faces(two, HAAR)
+    assert len(everywhere) == 2
+    for face in everywhere:
+        found = find_faces(two, HAAR, scaled(face, 1.02), min_overlap)
+        assert max(overlap(other, face) for other in found) > 0.8
+
+
+def test_search_near_a_box_leaves_out_what_cannot_count() -> None:
+    picture, box = face_photo(2)
+    assert find_faces(picture, HAAR, (0, 0, 40, 40), 0.3) == []
+    assert find_faces(picture, HAAR, scaled(box, 1.02), 0.3) != []
 
 
 def test_candidates_come_in_one_order() -> None:
-    grey = cv2.cvtColor(face_photo(0)[0], cv2.COLOR_BGR2GRAY)
-    found = find_faces(grey, CASCADE, 1.05, 0, 0.05)
+    found = find_faces(face_photo(0)[0], HAAR._replace(scale_step=1.05, neighbors=0, smallest=0.05))
     assert len(found) > 5
     assert found == sorted(found)
 
 
 def test_unknown_cascade_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"crop\.cascade is 'face\.xml', but OpenCV ships .*frontalface_default\.xml"):
-        find_faces(np.zeros((9, 9), np.uint8), "face.xml", 1.1, 5, 0.1)
+        find_faces(np.zeros((9, 9), np.uint8), HAAR._replace(cascade="face.xml"))
 
 
 @pytest.mark.parametrize(
@@ -75,10 +147,10 @@ def test_reference_is_cut_to_the_picture() -> None:
 
 def test_choice_with_a_reference() -> None:
     near = (1.0, 1.0, 11.0, 11.0)
-    assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "cascade")
+    assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "verified")
     assert choose_face([RIGHT], LEFT, 0.3) == (LEFT, "annotators")
     assert choose_face([], LEFT, 0.3) == (LEFT, "annotators")
-    assert choose_face([near], LEFT, overlap(near, LEFT)) == (near, "cascade")
+    assert choose_face([near], LEFT, overlap(near, LEFT)) == (near, "verified")
     assert choose_face([near], LEFT, 0.9) == (LEFT, "annotators")
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from samples import exif, jpeg, noise, segment
 
-from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
+from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, shrink, upright_size
 
 # A bright stripe on top and a bright corner tell all eight positions apart.
 STORED = np.zeros((48, 80, 3), np.uint8)
@@ -159,6 +159,22 @@ def test_reduced_decode_is_the_same_picture(factor: int) -> None:
     small = decode(data, colour=True, factor=factor)
     assert small.shape == (160 // factor, 240 // factor, 3)
     expected = cv2.resize(decode(data, colour=True), small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(300, 400, (90, 120)), (4000, 3000, (120, 90)), (120, 7, (120, 7)), (9, 4001, (1, 120)), (1, 2000, (1, 120))],
+)
+def test_shrink_to_a_length(height: int, width: int, expected: tuple[int, int]) -> None:
+    assert shrink(np.zeros((height, width, 3), np.uint8), 120).shape == (*expected, 3)
+
+
+@pytest.mark.parametrize("factor", [1.3, 2, 3.1, 4, 9])
+def test_shrink_averages(factor: float) -> None:
+    picture = cv2.resize(noise(4, 6, 8), None, fx=40, fy=40, interpolation=cv2.INTER_CUBIC)
+    small = shrink(picture, round(320 / factor))
+    expected = cv2.resize(picture, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - expected).mean() < 3
 
 

@@ -21,7 +21,7 @@ from tests.tiny import shrink
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-EVERYTHING = {"sample", "rename", "pretrain", "transfer", "evaluate", *CROPS} | {
+EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
 
@@ -96,6 +96,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
         ("stages/common/scores.py", {"evaluate"}),
         ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
         ("stages/common/faces.py", CROPS),
+        ("stages/common/contact_sheet.py", {"sheets"}),
     ],
 )
 def test_editing_a_module_runs_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
@@ -113,7 +114,7 @@ def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
     path.write_text(json.dumps(records), encoding="utf-8")
     # The drawn sample is the output of a stage, which would put the label right again.
     run(repository, "dvc", "freeze", "sample")
-    assert stages_run(run(repository, "dvc", "repro")) == {"rename", "crop@validation-sad", "index@korean"}
+    assert stages_run(run(repository, "dvc", "repro")) == {"rename", "crop@validation-sad", "sheets", "index@korean"}
 
 
 def test_runtime_changes_no_byte(repository: Path) -> None:

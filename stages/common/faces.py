@@ -6,17 +6,90 @@ Boxes are (left, top, right, bottom) in pixels.
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from stages.common import params
 from stages.common.errors import UserError
+from stages.common.images import shrink
 
 Box = tuple[float, float, float, float]
+DETECTORS = ("haar", "yunet")
+YUNET = Path(__file__).parent / "yunet/face_detection_yunet_2023mar.onnx"
+YUNET_SUPPRESSION = 0.3  # of two faces that overlap more, the less certain one is dropped: OpenCV's default
+
+
+class Search(NamedTuple):
+    """How faces are looked for: values of `crop:` in params.yaml."""
+
+    detector: str  # one of DETECTORS
+    side: int  # pixels of the longer side of the picture that is searched
+    smallest: float  # smallest face, as a share of the picture's shorter side
+    cascade: str
+    scale_step: float
+    neighbors: int
+    confidence: float
+
+
+def search_from_params() -> Search:
+    """The search that `crop:` in params.yaml describes."""
+    crop = params.section("crop")
+    return Search(
+        detector=crop.choice("detector", DETECTORS),
+        side=crop.integer("detect_side", 64, 4096),
+        smallest=crop.number("smallest_face", 0.01, 1),
+        cascade=crop.text("cascade"),
+        scale_step=crop.number("scale_step", 1.01, 2),
+        neighbors=crop.integer("neighbors", 0, 100),
+        confidence=crop.number("confidence", 0.01, 1),
+    )
+
+
+def find_faces(picture: np.ndarray, search: Search, near: Box | None = None, min_overlap: float = 0) -> list[Box]:
+    """The faces in a picture, uint8 (height, width, 3) BGR or (height, width) grey; boxes in an order of their own.
+
+    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found.
+    """
+    small = shrink(picture, search.side)
+    scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
+    if search.detector == "haar":
+        found = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
+    else:
+        found = _yunet(small, search)
+    # With several threads the candidates come in varying order.
+    return sorted((left, top, right, bottom) for left, top, right, bottom in (found * scale).tolist())
+
+
+def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
+    """What a Haar cascade finds, float (faces, 4); only what may count if there is a `near`."""
+    grey = cv2.equalizeHist(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+    height, width = grey.shape
+    smallest, largest = search.smallest * min(height, width), float(max(height, width))
+    left, top, right, bottom = 0, 0, width, height
+    if near is not None:
+        # A square that overlaps a box by m has m to 1/m times its area, and sticks out by 1 - m of its side at most.
+        side = float(np.prod(near[2:] - near[:2])) ** 0.5
+        smallest = max(smallest, side * min_overlap**0.5)
+        largest = min(largest, side / max(min_overlap, 1e-9) ** 0.5)
+        reach = (1 - min_overlap) * largest
+        left, top = np.maximum(near[:2] - reach, 0).astype(int)
+        right, bottom = np.minimum(near[2:] + reach + 1, (width, height)).astype(int)
+    found = _cascade(search.cascade).detectMultiScale(
+        grey[top:bottom, left:right],
+        scaleFactor=search.scale_step,
+        minNeighbors=search.neighbors,
+        minSize=(round(smallest),) * 2,
+        maxSize=(round(largest),) * 2,
+    )
+    places, sizes = np.split(np.reshape(found, (-1, 4)), 2, axis=1)
+    places = places + np.array((left, top))
+    return np.hstack([places, places + sizes])
 
 
 @functools.lru_cache(maxsize=1)
-def load_cascade(name: str) -> cv2.CascadeClassifier:
+def _cascade(name: str) -> cv2.CascadeClassifier:
     """One of the Haar cascades that OpenCV ships (Viola and Jones, CVPR 2001), by its file name."""
     path = Path(cv2.__file__).parent / "data" / name
     if not path.is_file():
@@ -25,17 +98,25 @@ def load_cascade(name: str) -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(path))
 
 
-def find_faces(grey: np.ndarray, cascade: str, scale_step: float, neighbors: int, smallest: float) -> list[Box]:
-    """The faces that a Haar cascade finds in a grey picture, uint8 (height, width), in an order of their own.
+def _yunet(picture: np.ndarray, search: Search) -> np.ndarray:
+    """What YuNet finds, float (faces, 4)."""
+    network = _network(search.confidence)
+    network.setInputSize(picture.shape[1::-1])
+    found = network.detect(picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))[1]
+    if found is None:
+        return np.empty((0, 4))
+    places, sizes = found[:, :2].astype(float), found[:, 2:4].astype(float)
+    boxes = np.hstack([places, places + sizes])
+    kept: np.ndarray = boxes[sizes.min(axis=1) >= search.smallest * min(picture.shape[:2])]
+    return kept
 
-    `smallest` is the smallest face's side, relative to the picture's shorter side.
-    """
-    side = max(1, round(smallest * min(grey.shape)))
-    found = load_cascade(cascade).detectMultiScale(
-        cv2.equalizeHist(grey), scaleFactor=scale_step, minNeighbors=neighbors, minSize=(side, side)
-    )
-    # With several threads the candidates come in varying order.
-    return sorted((float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in found)
+
+@functools.lru_cache(maxsize=1)
+def _network(confidence: float) -> cv2.FaceDetectorYN:
+    """YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023) as OpenCV's model zoo has it."""
+    # Given as bytes: OpenCV opens no path with Hangul on Windows.
+    network = np.frombuffer(YUNET.read_bytes(), np.uint8)
+    return cv2.FaceDetectorYN.create("onnx", network, np.empty(0, np.uint8), (1, 1), confidence, YUNET_SUPPRESSION)
 
 
 def reference_box(boxes: Sequence[Box | None], width: int, height: int, smallest: float) -> Box | None:
@@ -73,18 +154,24 @@ def _area(box: Box) -> float:
 def choose_face(found: Sequence[Box], reference: Box | None, min_overlap: float) -> tuple[Box | None, str]:
     """The one face that counts, and how it was chosen.
 
-    With a reference (the annotators' box): the found face that overlaps it most ("cascade"), or the reference itself
+    With a reference (the annotators' box): the found face that overlaps it most ("verified"), or the reference itself
     if none does by at least `min_overlap` ("annotators"). Without: the largest face, of equal ones the leftmost and
     then the topmost ("unverified"), or none ("").
     """
     if reference is not None:
         best = max(found, key=lambda box: (overlap(box, reference), -box[0], -box[1]), default=None)
         if best is not None and overlap(best, reference) >= min_overlap:
-            return best, "cascade"
+            return best, "verified"
         return reference, "annotators"
     if found:
         return max(found, key=lambda box: (_area(box), -box[0], -box[1])), "unverified"
     return None, ""
+
+
+def scaled(box: Box, factor: float) -> Box:
+    """The box in a picture `factor` times as large."""
+    left, top, right, bottom = box
+    return left * factor, top * factor, right * factor, bottom * factor
 
 
 def square_around(box: Box, margin: float) -> tuple[int, int, int]:
