@@ -8,6 +8,7 @@ Run: python -m stages.crop training happy
 
 import argparse
 import functools
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -75,23 +76,27 @@ def read_settings() -> dict[str, Any]:
 
 def crop_parts(name: str, parts: dict[Path, pd.DataFrame], settings: dict[str, Any]) -> None:
     """Crop those parts that an earlier run has not finished."""
-    runtime, root = params.section("runtime"), Path(params.section("data").text("korean"))
+    root = Path(params.section("data").text("korean"))
     todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
     done = sum(len(photos) for path, photos in parts.items() if path not in todo)
     with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
         for count in engine.ordered_map(
             functools.partial(crop_part, root=root, settings=settings),
             ((path, photos.to_dict("records")) for path, photos in todo.items()),
-            runtime.choice("engine", engine.ENGINES),
-            runtime.integer("workers", 0, 1024),
+            *engine.from_params(),
         ):
             progress.update(count)
 
 
 def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dict[str, Any]) -> int:
-    """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done."""
+    """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done.
+
+    Dask may do a part twice, even at once: each time under names of its own, until it is whole.
+    """
     cv2.setNumThreads(1)
     path, photos = part
+    if path.with_suffix(".csv").exists():
+        return len(photos)
     rows, members = [], []
     for photo in photos:
         row = {"id": photo["id"], "path": f"{photo['archive']}/{photo['path']}".strip("/")}
@@ -103,8 +108,9 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
             row |= row_of_face | {"crop": f"{photo['id']}.jpg"}
             members.append((row["crop"], face))
         rows.append(row)
-    write_zip(path.with_suffix(".zip"), members)
-    unfinished = path.with_suffix(".tmp")
+    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
+    write_zip(unfinished, members)
+    unfinished.replace(path.with_suffix(".zip"))
     write_table(pd.DataFrame(rows, columns=COLUMNS), unfinished)
     unfinished.replace(path.with_suffix(".csv"))
     return len(photos)

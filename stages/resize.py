@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bring every face of one data set to a grey square of one size.")
     parser.add_argument("dataset", choices=list(SPLITS))
     dataset = parser.parse_args().dataset
-    settings, runtime = params.section("image"), params.section("runtime")
+    settings = params.section("image")
     size = settings.integer("size", 8, 1024)
     max_megapixels = settings.number("max_megapixels", 0.01, 1000)
     if dataset == "fer2013":
@@ -67,8 +67,7 @@ def main() -> None:
         faces,
         functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels),
         size,
-        runtime.choice("engine", engine.ENGINES),
-        runtime.integer("workers", 0, 1024),
+        engine.from_params(),
     )
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
@@ -108,8 +107,7 @@ def write_arrays(
     faces: list[Face],
     grey_squares: functools.partial[list[np.ndarray | str]],
     size: int,
-    engine_name: str,
-    workers: int,
+    runtime: tuple[str, int, str],
 ) -> tuple[dict[str, int], list[tuple[str, str, str]]]:
     """Write array and table of each split; return the number kept of each, and rejected (path, label, reason)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +117,7 @@ def write_arrays(
     for split in splits:
         chosen = [face for face in faces if face.split == split]
         batches = [[face.source for face in chosen[i : i + BATCH]] for i in range(0, len(chosen), BATCH)]
-        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, engine_name, workers))
+        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, *runtime))
         rows = []
         with ArrayWriter(folder / f"{split}.npy", size) as array:
             for face, picture in zip(

@@ -15,7 +15,7 @@ from stages.common import archives, errors
 PARAMS: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
     "data": {"fer2013": "fer", "korean": "korean"},
-    "runtime": {"engine": "serial", "workers": 2},
+    "runtime": {"engine": "serial", "workers": 2, "address": None},
     "crop": {
         "detect_side": 480,
         "cascade": "haarcascade_frontalface_default.xml",
