@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.common import archives, engine, params, work
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import run
 from stages.common.faces import choose_face, cut_square, find_faces, overlap, reference_box, square_around
 from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
@@ -42,6 +42,7 @@ def main() -> None:
     name = f"{arguments.split}_{arguments.emotion}"
     manifest = Path("data/manifest") / f"{name}.csv"
     settings, photos = read_settings(), read_table(manifest, "number")
+    limit = params.section("limits").number("rejected", 0, 1)
     place = work.folder(f"crop_{name}", [manifest], settings)
     parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
     crop_parts(name, parts, settings)
@@ -54,6 +55,7 @@ def main() -> None:
     methods = {method: int((kept["method"] == method).sum()) for method in ("cascade", "annotators", "unverified")}
     print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
     write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
+    check_share(name, counts, limit, CROPS / f"{name}.csv")
     work.done(place)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from stages.common import params
 from stages.common.arrays import open_array
 from stages.common.cleaning import SPLITS, digests, read_exclusions, share_of, twin_reasons
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS
 from stages.common.tables import read_table, write_table
@@ -25,6 +25,7 @@ from stages.common.tables import read_table, write_table
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
+NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand")
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Decide which faces of one data set are used, and for what.")
     parser.add_argument("dataset", choices=["fer2013", "korean"])
     dataset = parser.parse_args().dataset
-    emotions = list(params.emotions())
+    emotions, limit = list(params.emotions()), params.section("limits").number("rejected", 0, 1)
     table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
     reasons = clean(table, classes, dataset)
     table["label"] = [classes.get(label) or label for label in table["label"]]
@@ -46,6 +47,7 @@ def main() -> None:
     merged = table.loc[reasons == "", COLUMNS]
     counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
+    check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset)
     for emotion in emotions:
         write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")

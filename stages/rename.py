@@ -19,13 +19,14 @@ from tqdm import tqdm
 from stages.common import archives, params
 from stages.common.aihub import Name, parse_name, split_of
 from stages.common.archives import Entry
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS, SIDES, Record, read_records
 from stages.common.tables import write_table
 
 MANIFEST = Path("data/manifest")
 SPLITS = ("training", "validation")
+NOT_DAMAGE = ("emotion not used", "photo found twice")
 PHOTOS = (".jpg", ".jpeg")
 COLUMNS = [
     *("id", "archive", "number", "path", "size", "crc"),
@@ -38,7 +39,7 @@ COLUMNS = [
 def main() -> None:
     """Write the manifests."""
     root = Path(params.section("data").text("korean"))
-    emotions = params.emotions()
+    emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
     entries = find_files(root)
     records, labels = collect_records(root, entries, emotions)
     manifests, rejected = collect_photos(root, entries, records, emotions)
@@ -65,6 +66,7 @@ def main() -> None:
         metrics.setdefault(split, {})[emotion] = len(rows)
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_metrics(metrics, Path("metrics/rename.json"))
+    check_share("photos", metrics["photos"], limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
 
 
 def find_files(root: Path) -> list[Entry]:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from stages.common import archives, engine, fer2013, params
 from stages.common.archives import Entry
 from stages.common.arrays import ArrayWriter
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.images import BadPictureError, decode, reduction, resize, upright_size
 from stages.common.tables import read_table, write_table
@@ -53,6 +53,7 @@ def main() -> None:
     settings = params.section("image")
     size = settings.integer("size", 8, 1024)
     max_megapixels = settings.number("max_megapixels", 0.01, 1000)
+    limit = params.section("limits").number("rejected", 0, 1)
     if dataset == "fer2013":
         root = Path(params.section("data").text("fer2013"))
         faces = list(fer2013_faces(root))
@@ -72,6 +73,7 @@ def main() -> None:
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
     write_metrics(counts | {"kept_by_split": kept}, Path("metrics/resize") / f"{dataset}.json")
+    check_share(f"{dataset} faces", counts, limit, ARRAYS / dataset / "rejected.csv")
 
 
 def fer2013_faces(root: Path) -> Iterator[Face]:
