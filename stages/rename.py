@@ -40,9 +40,10 @@ def main() -> None:
     """Write the manifests."""
     root = Path(params.section("data").text("korean"))
     emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
+    max_bytes = params.section("rename").number("max_megabytes", 0.01, 1000) * 1e6
     entries = find_files(root)
     records, labels = collect_records(root, entries, emotions)
-    manifests, rejected = collect_photos(root, entries, records, emotions)
+    manifests, rejected = collect_photos(root, entries, records, emotions, max_bytes)
     kept = sum(len(rows) for rows in manifests.values())
     if not kept:
         reasons = Counter(reason for _, _, reason, _ in rejected).most_common()
@@ -103,7 +104,11 @@ def collect_records(
 
 
 def collect_photos(
-    root: Path, entries: list[Entry], records: dict[str, tuple[str | None, Record]], emotions: dict[str, str]
+    root: Path,
+    entries: list[Entry],
+    records: dict[str, tuple[str | None, Record]],
+    emotions: dict[str, str],
+    max_bytes: float,
 ) -> tuple[dict[tuple[str, str], list[tuple[Any, ...]]], list[tuple[str, str, str, str]]]:
     """Sort the photos into manifest rows for each split and emotion, and rejected (archive, path, reason, detail)."""
     english = {korean: name for name, korean in emotions.items()}
@@ -119,6 +124,8 @@ def collect_photos(
             rejected.append((entry.archive, entry.path, "not a file name of AI-Hub 82", ""))
         elif name.emotion not in english:
             rejected.append((entry.archive, entry.path, "emotion not used", name.emotion))
+        elif entry.size > max_bytes:
+            rejected.append((entry.archive, entry.path, "too many bytes", f"{entry.size:,}"))
         elif name.key in seen:
             rejected.append((entry.archive, entry.path, "photo found twice", seen[name.key]))
         else:

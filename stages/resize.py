@@ -53,6 +53,7 @@ def main() -> None:
     settings = params.section("image")
     size = settings.integer("size", 8, 1024)
     max_megapixels = settings.number("max_megapixels", 0.01, 1000)
+    max_bytes = settings.number("max_megabytes", 0.01, 1000) * 1e6
     limit = params.section("limits").number("rejected", 0, 1)
     if dataset == "fer2013":
         root = Path(params.section("data").text("fer2013"))
@@ -66,7 +67,7 @@ def main() -> None:
         ARRAYS / dataset,
         SPLITS[dataset],
         faces,
-        functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels),
+        functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels, max_bytes=max_bytes),
         size,
         engine.from_params(),
     )
@@ -136,19 +137,21 @@ def write_arrays(
     return kept, rejected
 
 
-def grey_squares(sources: list[Entry | str], root: Path, size: int, max_megapixels: float) -> list[np.ndarray | str]:
+def grey_squares(
+    sources: list[Entry | str], root: Path, size: int, max_megapixels: float, max_bytes: float
+) -> list[np.ndarray | str]:
     """Each source as a grey square, uint8 (size, size), or the reason why it is rejected."""
     cv2.setNumThreads(1)
     results: list[np.ndarray | str] = []
     for source in sources:
         try:
-            results.append(grey_square(source, root, size, max_megapixels))
+            results.append(grey_square(source, root, size, max_megapixels, max_bytes))
         except BadPictureError as error:
             results.append(str(error))
     return results
 
 
-def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: float) -> np.ndarray:
+def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: float, max_bytes: float) -> np.ndarray:
     """One source as a grey square, uint8 (size, size).
 
     Raises:
@@ -161,6 +164,8 @@ def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: floa
         return resize(pixels, size)
     if source.problem:
         raise BadPictureError(source.problem)
+    if source.size > max_bytes:
+        raise BadPictureError("too many bytes")
     try:
         data = archives.read(root, source.archive, source.number, source.path)
     except zipfile.BadZipFile:

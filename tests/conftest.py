@@ -17,6 +17,7 @@ PARAMS: dict[str, Any] = {
     "data": {"fer2013": "fer", "korean": "korean"},
     "runtime": {"engine": "serial", "workers": 2, "address": None},
     "limits": {"rejected": 1},
+    "rename": {"max_megabytes": 20},
     "crop": {
         "detect_side": 480,
         "cascade": "haarcascade_frontalface_default.xml",
@@ -29,7 +30,7 @@ PARAMS: dict[str, Any] = {
         "quality": 95,
         "max_megapixels": 20,
     },
-    "image": {"size": 48, "max_megapixels": 20},
+    "image": {"size": 48, "max_megapixels": 20, "max_megabytes": 20},
     "index": {
         "fer2013": {
             "classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},

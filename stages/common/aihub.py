@@ -14,7 +14,7 @@ MISREAD_AS = ("cp437", "cp850", "latin-1", "cp1252")
 NAME = re.compile(
     r"(?P<person>[0-9a-f]{64})_(?P<gender>남|여)_(?P<age>\d{1,3})_(?P<emotion>[^_]+)_(?P<background>.+)_"
     r"(?P<time>\d{14})-(?P<place>\d{3})-(?P<number>\d{3})\.jpe?g",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,  # a disk that allows line breaks in names may have one
 )
 GENDERS = {"남": "male", "여": "female"}
 

@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from stages.common.errors import UserError
 
+LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -65,13 +67,18 @@ def read(root: Path, archive: str, number: int, path: str) -> bytes:
     Raises:
         OSError: a loose file or the archive cannot be opened.
         zipfile.BadZipFile: the member is damaged (its bytes do not have the CRC-32 that the archive holds), encrypted,
-            packed in a way that Python does not know, or no longer there.
+            packed in a way that Python does not know, larger than `LARGEST`, or no longer there.
     """
     if number < 0:
         return (root / path if root.is_dir() else root).read_bytes()
     try:
         opened = _open(root / archive if archive else root)
-        return opened.read(opened.infolist()[number])
+        info = opened.infolist()[number]
+        if info.file_size > LARGEST:
+            raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
+        with opened.open(info) as member:
+            # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
+            return member.read(info.file_size)
     except (zlib.error, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
         raise zipfile.BadZipFile(str(error)) from None
 
