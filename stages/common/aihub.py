@@ -7,6 +7,7 @@ session of near-duplicates, and person + time + bbb + nnn one photo.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # A name that was written as CP949 and read as one of these shows as mojibake; reading it back repairs it.
@@ -54,17 +55,17 @@ def parse_name(name: str) -> Name | None:
     return None
 
 
-def _candidates(name: str) -> list[str]:
+def _candidates(name: str) -> Iterator[str]:
     # macOS takes mojibake apart as well: "é" becomes "e" and an accent.
     name = unicodedata.normalize("NFC", name)
-    candidates = [name]
+    yield name
     # Bytes that are no UTF-8 reach Python as lone surrogates.
     for encoding, errors in [("utf-8", "surrogateescape"), *((encoding, "replace") for encoding in MISREAD_AS)]:
         try:
-            candidates.append(name.encode(encoding, errors).decode("cp949"))
+            repaired = name.encode(encoding, errors).decode("cp949")
         except UnicodeError:
             continue
-    return candidates
+        yield repaired
 
 
 def split_of(path: str) -> str | None:
