@@ -75,7 +75,7 @@ def run_stage(set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) 
     def run(name: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         # A stage is a process of its own, in which no archive is open yet.
-        archives._open.cache_clear()
+        archives._opened.cache_clear()
         try:
             errors.run(importlib.import_module(f"stages.{name}").main)
         except SystemExit as stop:

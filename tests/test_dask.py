@@ -113,6 +113,13 @@ def test_every_engine_writes_the_same_bytes(
         results.append(run_stages(run_stage))
     assert len(results[0]) > 10
     assert results[1:] == results[:1] * 3
+    # The same workers, and another archive of the same name as before.
+    changes = emotions | {"crop.margin": 0.3}
+    set_params(changes)
+    expected = run_stages(run_stage)
+    assert expected != results[0]
+    set_params(changes | {"runtime.engine": "dask", "runtime.address": cluster.address})
+    assert run_stages(run_stage) == expected
 
 
 def test_sample_is_the_same_from_a_cluster(place: Path, cluster: Cluster) -> None:

@@ -124,9 +124,15 @@ def _members(path: Path, archive: str) -> Iterator[Entry]:
             yield Entry(archive, number, name, info.file_size, info.CRC, problem)
 
 
+def _open(path: Path) -> zipfile.ZipFile:
+    # A Dask worker outlives a stage, and the archive that it has open may meanwhile have been written anew.
+    status = path.stat()
+    return _opened(path, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 # Opening an archive of 60,000 entries takes half a second, so each process keeps the last ones open.
 @functools.lru_cache(maxsize=4)
-def _open(path: Path) -> zipfile.ZipFile:
+def _opened(path: Path, *_state: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
