@@ -8,6 +8,7 @@ Run: python -m stages.crop training happy
 
 import argparse
 import functools
+import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.common import engine, params, work
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import run
 from stages.common.faces import (
     Search,
@@ -51,6 +52,7 @@ def main() -> None:
     name = f"{arguments.split}_{arguments.emotion}"
     manifest = Path("data/manifest") / f"{name}.csv"
     settings, photos = read_settings(), read_table(manifest, "number")
+    limit = params.section("limits").number("rejected", 0, 1)
     place = work.folder(f"crop_{name}", [manifest], settings)
     parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
     crop_parts(name, parts, settings)
@@ -63,6 +65,7 @@ def main() -> None:
     methods = {method: int((kept["method"] == method).sum()) for method in ("verified", "annotators", "unverified")}
     print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
     write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
+    check_share(name, counts, limit, CROPS / f"{name}.csv")
     work.done(place)
 
 
@@ -81,23 +84,27 @@ def read_settings() -> dict[str, Any]:
 
 def crop_parts(name: str, parts: dict[Path, pd.DataFrame], settings: dict[str, Any]) -> None:
     """Crop those parts that an earlier run has not finished."""
-    runtime, root = params.section("runtime"), Path(params.section("data").text("korean"))
+    root = Path(params.section("data").text("korean"))
     todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
     done = sum(len(photos) for path, photos in parts.items() if path not in todo)
     with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
         for count in engine.ordered_map(
             functools.partial(crop_part, root=root, settings=settings),
             ((path, photos.to_dict("records")) for path, photos in todo.items()),
-            runtime.choice("engine", engine.ENGINES),
-            runtime.integer("workers", 0, 1024),
+            *engine.from_params(),
         ):
             progress.update(count)
 
 
 def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dict[str, Any]) -> int:
-    """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done."""
+    """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done.
+
+    Dask may do a part twice, even at once: each time under names of its own, until it is whole.
+    """
     cv2.setNumThreads(1)
     path, photos = part
+    if path.with_suffix(".csv").exists():
+        return len(photos)
     rows, members = [], []
     for photo in photos:
         row = {"id": photo["id"], "path": f"{photo['archive']}/{photo['path']}".strip("/")}
@@ -109,8 +116,9 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
             row |= row_of_face | {"crop": f"{photo['id']}.jpg"}
             members.append((row["crop"], face))
         rows.append(row)
-    write_zip(path.with_suffix(".zip"), members)
-    unfinished = path.with_suffix(".tmp")
+    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
+    write_zip(unfinished, members)
+    unfinished.replace(path.with_suffix(".zip"))
     # As objects: beside a rejected photo, which has no box, whole numbers would become fractions.
     write_table(pd.DataFrame(rows, columns=COLUMNS, dtype=object), unfinished)
     unfinished.replace(path.with_suffix(".csv"))

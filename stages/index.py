@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from stages.common import params
-from stages.common.arrays import open_array
+from stages.common.arrays import stream_array
 from stages.common.cleaning import SPLITS, digests, read_exclusions, share_of, twin_reasons
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS
 from stages.common.tables import read_table, write_table
@@ -25,6 +25,7 @@ from stages.common.tables import read_table, write_table
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
+NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand")
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Decide which faces of one data set are used, and for what.")
     parser.add_argument("dataset", choices=["fer2013", "korean"])
     dataset = parser.parse_args().dataset
-    emotions = list(params.emotions())
+    emotions, limit = list(params.emotions()), params.section("limits").number("rejected", 0, 1)
     table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
     reasons = clean(table, classes, dataset)
     table["label"] = [classes.get(label) or label for label in table["label"]]
@@ -46,6 +47,7 @@ def main() -> None:
     merged = table.loc[reasons == "", COLUMNS]
     counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
+    check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset)
     for emotion in emotions:
         write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
@@ -77,12 +79,13 @@ def korean_table(emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | Non
     settings = params.section("index.korean")
     official = settings.choice("split", ("person", "official")) == "official"
     validation, test = settings.number("validation", 0.001, 0.5), settings.number("test", 0.001, 0.5)
-    manifest = pd.concat([read_table(path) for path in sorted(MANIFEST.glob("*_*.csv"))])
-    table = read_arrays("korean", ("training", "validation")).merge(
-        manifest.drop(columns="path"), on="id", validate="one_to_one"
-    )
+    annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
+    # Of hundreds of thousands of rows, only what is needed.
+    columns = ["id", "person", "uploader", *annotators]
+    manifest = pd.concat([read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv"))])
+    table = read_arrays("korean", ("training", "validation")).merge(manifest, on="id", validate="one_to_one")
     if settings.choice("label", ("uploader", "majority")) == "majority":
-        table["label"] = majority(table[[f"label_{annotator}" for annotator in ANNOTATORS]].to_numpy())
+        table["label"] = majority(table[annotators].to_numpy())
     else:
         table["label"] = table["uploader"]
     people = shares(table["person"], settings.integer("seed", 0, 2**31))
@@ -125,9 +128,9 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str) -> 
         print(f"{listed}: {len(unmatched):,} lines match no face, such as {min(unmatched)}")
     reasons = pd.Series("", index=table.index, dtype=object)
     reasons[table["id"].isin(exclusions)] = "removed by hand"
-    arrays = {array: open_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique()}
     # The tables list the rows of each array in their order.
-    digest = pd.Series(list(itertools.chain(*(digests(arrays[a]) for a in arrays))), index=table.index)
+    arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
+    digest = pd.Series(list(digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
     reasons[(reasons == "") & (digest == "")] = "constant picture"
     rest = reasons == ""
     reasons[rest] = twin_reasons(table[rest], digest[rest])

@@ -19,13 +19,14 @@ from tqdm import tqdm
 from stages.common import archives, params
 from stages.common.aihub import Name, parse_name, split_of
 from stages.common.archives import Entry
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS, SIDES, Record, read_records
 from stages.common.tables import write_table
 
 MANIFEST = Path("data/manifest")
 SPLITS = ("training", "validation")
+NOT_DAMAGE = ("emotion not used", "photo found twice")
 PHOTOS = (".jpg", ".jpeg")
 COLUMNS = [
     *("id", "archive", "number", "path", "size", "crc"),
@@ -38,10 +39,11 @@ COLUMNS = [
 def main() -> None:
     """Write the manifests."""
     root = Path(params.section("data").text("korean"))
-    emotions = params.emotions()
+    emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
+    max_bytes = params.section("rename").number("max_megabytes", 0.01, 1000) * 1e6
     entries = find_files(root)
     records, labels = collect_records(root, entries, emotions)
-    manifests, rejected = collect_photos(root, entries, records, emotions)
+    manifests, rejected = collect_photos(root, entries, records, emotions, max_bytes)
     kept = sum(len(rows) for rows in manifests.values())
     if not kept:
         reasons = Counter(reason for _, _, reason, _ in rejected).most_common()
@@ -65,6 +67,7 @@ def main() -> None:
         metrics.setdefault(split, {})[emotion] = len(rows)
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_metrics(metrics, Path("metrics/rename.json"))
+    check_share("photos", metrics["photos"], limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
 
 
 def find_files(root: Path) -> list[Entry]:
@@ -101,7 +104,11 @@ def collect_records(
 
 
 def collect_photos(
-    root: Path, entries: list[Entry], records: dict[str, tuple[str | None, Record]], emotions: dict[str, str]
+    root: Path,
+    entries: list[Entry],
+    records: dict[str, tuple[str | None, Record]],
+    emotions: dict[str, str],
+    max_bytes: float,
 ) -> tuple[dict[tuple[str, str], list[tuple[Any, ...]]], list[tuple[str, str, str, str]]]:
     """Sort the photos into manifest rows for each split and emotion, and rejected (archive, path, reason, detail)."""
     english = {korean: name for name, korean in emotions.items()}
@@ -117,6 +124,8 @@ def collect_photos(
             rejected.append((entry.archive, entry.path, "not a file name of AI-Hub 82", ""))
         elif name.emotion not in english:
             rejected.append((entry.archive, entry.path, "emotion not used", name.emotion))
+        elif entry.size > max_bytes:
+            rejected.append((entry.archive, entry.path, "too many bytes", f"{entry.size:,}"))
         elif name.key in seen:
             rejected.append((entry.archive, entry.path, "photo found twice", seen[name.key]))
         else:

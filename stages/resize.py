@@ -23,7 +23,7 @@ from tqdm import tqdm
 from stages.common import archives, engine, fer2013, params
 from stages.common.archives import Entry
 from stages.common.arrays import ArrayWriter
-from stages.common.counts import account, write_metrics
+from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.images import BadPictureError, decode, reduction, resize, upright_size
 from stages.common.tables import read_table, write_table
@@ -50,9 +50,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bring every face of one data set to a grey square of one size.")
     parser.add_argument("dataset", choices=list(SPLITS))
     dataset = parser.parse_args().dataset
-    settings, runtime = params.section("image"), params.section("runtime")
+    settings = params.section("image")
     size = settings.integer("size", 8, 1024)
     max_megapixels = settings.number("max_megapixels", 0.01, 1000)
+    max_bytes = settings.number("max_megabytes", 0.01, 1000) * 1e6
+    limit = params.section("limits").number("rejected", 0, 1)
     if dataset == "fer2013":
         root = Path(params.section("data").text("fer2013"))
         faces = list(fer2013_faces(root))
@@ -65,14 +67,14 @@ def main() -> None:
         ARRAYS / dataset,
         SPLITS[dataset],
         faces,
-        functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels),
+        functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels, max_bytes=max_bytes),
         size,
-        runtime.choice("engine", engine.ENGINES),
-        runtime.integer("workers", 0, 1024),
+        engine.from_params(),
     )
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
     write_metrics(counts | {"kept_by_split": kept}, Path("metrics/resize") / f"{dataset}.json")
+    check_share(f"{dataset} faces", counts, limit, ARRAYS / dataset / "rejected.csv")
 
 
 def fer2013_faces(root: Path) -> Iterator[Face]:
@@ -108,8 +110,7 @@ def write_arrays(
     faces: list[Face],
     grey_squares: functools.partial[list[np.ndarray | str]],
     size: int,
-    engine_name: str,
-    workers: int,
+    runtime: tuple[str, int, str],
 ) -> tuple[dict[str, int], list[tuple[str, str, str]]]:
     """Write array and table of each split; return the number kept of each, and rejected (path, label, reason)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ def write_arrays(
     for split in splits:
         chosen = [face for face in faces if face.split == split]
         batches = [[face.source for face in chosen[i : i + BATCH]] for i in range(0, len(chosen), BATCH)]
-        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, engine_name, workers))
+        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, *runtime))
         rows = []
         with ArrayWriter(folder / f"{split}.npy", size) as array:
             for face, picture in zip(
@@ -136,19 +137,21 @@ def write_arrays(
     return kept, rejected
 
 
-def grey_squares(sources: list[Entry | str], root: Path, size: int, max_megapixels: float) -> list[np.ndarray | str]:
+def grey_squares(
+    sources: list[Entry | str], root: Path, size: int, max_megapixels: float, max_bytes: float
+) -> list[np.ndarray | str]:
     """Each source as a grey square, uint8 (size, size), or the reason why it is rejected."""
     cv2.setNumThreads(1)
     results: list[np.ndarray | str] = []
     for source in sources:
         try:
-            results.append(grey_square(source, root, size, max_megapixels))
+            results.append(grey_square(source, root, size, max_megapixels, max_bytes))
         except BadPictureError as error:
             results.append(str(error))
     return results
 
 
-def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: float) -> np.ndarray:
+def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: float, max_bytes: float) -> np.ndarray:
     """One source as a grey square, uint8 (size, size).
 
     Raises:
@@ -161,6 +164,8 @@ def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: floa
         return resize(pixels, size)
     if source.problem:
         raise BadPictureError(source.problem)
+    if source.size > max_bytes:
+        raise BadPictureError("too many bytes")
     try:
         data = archives.read(root, source.archive, source.number, source.path)
     except zipfile.BadZipFile:

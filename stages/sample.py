@@ -19,8 +19,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from stages.common import imitate_aihub, imitate_fer, params
-from stages.common.engine import ENGINES, ordered_map
+from stages.common import engine, imitate_aihub, imitate_fer, params
 from stages.common.errors import UserError, run
 
 FER_ARCHIVE = Path("data/sample/fer2013/archive.zip")
@@ -32,13 +31,13 @@ Item = TypeVar("Item")
 
 def main() -> None:
     """Read the parameters and draw both data sets."""
-    sample, runtime, emotions = params.section("sample"), params.section("runtime"), params.section("emotions")
+    sample, emotions = params.section("sample"), params.section("emotions")
     seed = sample.integer("seed", 0, 2**32 - 1)
-    engine, workers = runtime.choice("engine", ENGINES), runtime.integer("workers", 0, 1024)
+    runtime = engine.from_params()
     train, test = sample.integer("fer_train", 100, 10**7), sample.integer("fer_test", 100, 10**7)
     smallest = sample.number("megapixels_low", 0.02, 12)
     largest = sample.number("megapixels_high", smallest, 12)
-    draw_fer2013(FER_ARCHIVE, seed, train, test, engine, workers)
+    draw_fer2013(FER_ARCHIVE, seed, train, test, runtime)
     draw_korean(
         KOREAN_FOLDER,
         seed,
@@ -47,17 +46,16 @@ def main() -> None:
         sessions=sample.integer("sessions", 1, 100),
         shots=sample.integer("shots", 1, 100),
         megapixels=(smallest, largest),
-        engine=engine,
-        workers=workers,
+        runtime=runtime,
     )
 
 
-def draw_fer2013(archive: Path, seed: int, train: int, test: int, engine: str, workers: int) -> None:
+def draw_fer2013(archive: Path, seed: int, train: int, test: int, runtime: tuple[str, int, str]) -> None:
     """Write `train` and `test` pictures, and a few faulty ones, to the zip `archive`."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     total = train + test + len(imitate_fer.FAULTS)
     files = tqdm(imitate_fer.fer_files(train, test), "FER2013 side", total, unit="picture", mininterval=1)
-    drawn = ordered_map(partial(imitate_fer.draw_files, seed), batches(files, FER_BATCH), engine, workers)
+    drawn = engine.ordered_map(partial(imitate_fer.draw_files, seed), batches(files, FER_BATCH), *runtime)
     with zipfile.ZipFile(archive, "w") as target:
         for path, data in chain.from_iterable(drawn):
             imitate_fer.add_file(target, path, data)
@@ -72,8 +70,7 @@ def draw_korean(
     sessions: int,
     shots: int,
     megapixels: tuple[float, float],
-    engine: str,
-    workers: int,
+    runtime: tuple[str, int, str],
 ) -> None:
     """Write the photos and labels of `people` people to `folder`, which is emptied first."""
     unknown = set(emotions) - set(imitate_aihub.EMOTIONS)
@@ -86,8 +83,8 @@ def draw_korean(
     orders = tqdm(
         imitate_aihub.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo", mininterval=1
     )
-    drawn = ordered_map(
-        partial(imitate_aihub.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), engine, workers
+    drawn = engine.ordered_map(
+        partial(imitate_aihub.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), *runtime
     )
     imitate_aihub.write_deliveries(folder, chain.from_iterable(drawn), people)
 

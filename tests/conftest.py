@@ -15,7 +15,9 @@ from stages.common import archives, errors
 PARAMS: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
     "data": {"fer2013": "fer", "korean": "korean"},
-    "runtime": {"engine": "serial", "workers": 2},
+    "runtime": {"engine": "serial", "workers": 2, "address": None},
+    "limits": {"rejected": 1},
+    "rename": {"max_megabytes": 20},
     "crop": {
         "detect_side": 480,
         "detector": "haar",
@@ -30,7 +32,7 @@ PARAMS: dict[str, Any] = {
         "quality": 95,
         "max_megapixels": 20,
     },
-    "image": {"size": 48, "max_megapixels": 20},
+    "image": {"size": 48, "max_megapixels": 20, "max_megabytes": 20},
     "index": {
         "fer2013": {
             "classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},
@@ -75,7 +77,7 @@ def run_stage(set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) 
     def run(name: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         # A stage is a process of its own, in which no archive is open yet.
-        archives._open.cache_clear()
+        archives._opened.cache_clear()
         try:
             errors.run(importlib.import_module(f"stages.{name}").main)
         except SystemExit as stop:

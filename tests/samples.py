@@ -3,8 +3,9 @@
 import hashlib
 import json
 import struct
+import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,11 @@ def noise(number: int, *shape: int) -> np.ndarray:
 def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
     """Time of change and bytes of every file."""
     return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in root.rglob("*") if p.is_file()}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Look again and again."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)

@@ -181,6 +181,15 @@ def test_member_that_is_no_longer_there(tmp_path: Path) -> None:
         archives.read(tmp_path, "a.zip", 7, "h.jpg")
 
 
+def test_archive_that_is_written_anew_is_opened_anew(tmp_path: Path) -> None:
+    for data in (b"first", b"and second"):
+        path = write_cp949_zip(tmp_path / "a.zip", {"a.jpg": data})
+        assert archives.read(tmp_path, "a.zip", 0, "a.jpg") == data
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+
+
 def test_files_that_macos_adds_are_left_out(tmp_path: Path) -> None:
     write_cp949_zip(tmp_path / "a.zip", {"a.jpg": b"1", "__MACOSX/._a.jpg": b"\0\5\x16\7"})
     for name in ("._a.zip", "._labels.json"):

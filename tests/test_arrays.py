@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from samples import noise
 
-from stages.common.arrays import ArrayWriter, open_array
+from stages.common.arrays import ArrayWriter, open_array, stream_array
 from stages.common.errors import UserError
 
 
@@ -49,3 +49,13 @@ def test_other_pictures_are_a_fault(tmp_path, picture: np.ndarray) -> None:
 def test_missing_file_says_what_to_do(tmp_path) -> None:
     with pytest.raises(UserError, match=r"a\.npy is missing; run `dvc repro`"):
         open_array(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_stream_is_the_same_pictures(tmp_path, count: int) -> None:
+    with ArrayWriter(tmp_path / "a.npy", 8) as array:
+        for n in range(count):
+            array.append(noise(n, 8, 8))
+    assert np.array_equal(list(stream_array(tmp_path / "a.npy")), list(open_array(tmp_path / "a.npy")))
+    with pytest.raises(UserError, match=r"b\.npy is missing; run `dvc repro`"):
+        next(stream_array(tmp_path / "b.npy"))

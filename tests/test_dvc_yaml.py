@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from stages.common import faces
 
 ROOT = Path(__file__).parent.parent
-UNTRACKED = {"data", "runtime"}
+UNTRACKED = {"data", "runtime", "limits"}
 STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
 
 
@@ -85,7 +85,7 @@ def test_every_stage_file_is_a_stage_and_the_other_way_round() -> None:
 def test_deps_are_exactly_the_modules_imported_and_their_network(stage: str) -> None:
     needed = closure(f"stages/{stage}.py")
     if "stages/common/faces.py" in needed:
-        needed.add(faces.YUNET.relative_to(ROOT).as_posix())
+        needed = needed | {faces.YUNET.relative_to(ROOT).as_posix()}
     for definition in definitions(stage):
         declared = {dep for dep in definition["deps"] if dep.startswith("stages/")}
         assert declared == needed

@@ -1,10 +1,13 @@
 import os
+import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from samples import wait_for
 
 from stages.common.engine import ordered_map
 from stages.common.errors import UserError
@@ -25,6 +28,11 @@ def die(number: int) -> int:
     if number == 3:
         os._exit(9)
     return number
+
+
+def note_process(number: int) -> None:
+    Path(f"{os.getpid()}.pid").touch()
+    time.sleep(60)
 
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
@@ -58,6 +66,21 @@ def test_an_error_keeps_its_sentence(engine: str) -> None:
 def test_killed_worker_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"^A worker process was killed.* runtime\.workers"):
         list(ordered_map(die, range(6), "processes", 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "from stages.common.engine import ordered_map; from test_engine import note_process\n"
+        "if __name__ == '__main__': list(ordered_map(note_process, range(2), 'processes', 2))"
+    )
+    (tmp_path / "main.py").write_text(code)
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    main = subprocess.Popen([sys.executable, "main.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths})
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    main.kill()
+    main.wait()
+    wait_for(lambda: not any(Path("/proc", path.stem).exists() for path in tmp_path.glob("*.pid")))
 
 
 def test_nothing_to_do() -> None:

@@ -28,6 +28,7 @@ def test_values() -> None:
     assert finetune.integer("epochs", 1, 3) == 3
     assert finetune.number("epochs", 3, 3) == 3.0
     assert finetune.flag("on") is True
+    assert (finetune.optional_text("none"), finetune.optional_text("name")) == ("", "기쁨")
     assert finetune.text("name") == finetune.choice("name", ["기쁨", "분노"]) == "기쁨"
     assert params.section("model").integer_lists("blocks", 1, 32) == [[16], [32, 32]]
     assert params.section("model").integers("dense", 1, 9) == []
@@ -54,6 +55,8 @@ Reader = Callable[[params.Section], object]
         (lambda s: s.integer("none", 4, 9), "finetune.none is None, but must be a whole number from 4 to 9"),
         (lambda s: s.flag("epochs"), "finetune.epochs is 3, but must be true or false"),
         (lambda s: s.text("epochs"), "finetune.epochs is 3, but must be a text"),
+        (lambda s: s.optional_text("gone"), "finetune.gone is missing; it must be a text"),
+        (lambda s: s.optional_text("epochs"), "finetune.epochs is 3, but must be a text"),
         (lambda s: s.choice("name", ["a", "b"]), "finetune.name is '기쁨', but must be one of a, b"),
         (lambda s: s.integers("epochs", 0, 9), "finetune.epochs is 3, but must be a list of whole numbers from 0 to 9"),
         (lambda s: s.table("name"), "finetune.name is '기쁨', but must be a table"),

@@ -180,12 +180,6 @@ def test_missing_empty_and_useless_roots(place: Path, run_stage: Run) -> None:
     assert not Path("metrics").exists()
 
 
-@pytest.mark.parametrize("data", [b"[{", b"{}", b"\xff\xff"])
-def test_damaged_label_file_is_one_sentence(place: Path, run_stage: Run, data: bytes) -> None:
-    write_cp949_zip(place / "korean/라벨_TRAIN.zip", {"a.json": data})
-    assert run_stage("rename").startswith("error: 라벨_TRAIN.zip/a.json is ")
-
-
 def test_label_file_that_its_archive_damaged(place: Path, run_stage: Run) -> None:
     path = write_cp949_zip(place / "korean/a.zip", {"a.json": b"[ ]"})
     path.write_bytes(path.read_bytes().replace(b"[ ]", b"[1]"))

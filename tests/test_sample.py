@@ -25,7 +25,7 @@ EMOTIONS = ["분노", "당황", "기쁨", "슬픔", "중립"]
 
 def draw_korean(folder: Path, engine: str = "serial", emotions: list[str] = EMOTIONS) -> None:
     sample.draw_korean(
-        folder, SEED, emotions, people=12, sessions=5, shots=2, megapixels=(0.03, 0.06), engine=engine, workers=2
+        folder, SEED, emotions, people=12, sessions=5, shots=2, megapixels=(0.03, 0.06), runtime=(engine, 2, "")
     )
 
 
@@ -39,7 +39,7 @@ def korean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = tmp_path_factory.mktemp("sample") / "archive.zip"
-    sample.draw_fer2013(archive, SEED, 150, 100, "serial", 1)
+    sample.draw_fer2013(archive, SEED, 150, 100, ("serial", 1, ""))
     return archive
 
 
@@ -95,8 +95,8 @@ def test_outputs_do_not_depend_on_the_engine(korean: Path, tmp_path: Path) -> No
 
 
 def test_fer_archive_is_stable_and_follows_the_seed(fer: Path, tmp_path: Path) -> None:
-    sample.draw_fer2013(tmp_path / "again.zip", SEED, 150, 100, "processes", 2)
-    sample.draw_fer2013(tmp_path / "other.zip", SEED + 1, 150, 100, "serial", 1)
+    sample.draw_fer2013(tmp_path / "again.zip", SEED, 150, 100, ("processes", 2, ""))
+    sample.draw_fer2013(tmp_path / "other.zip", SEED + 1, 150, 100, ("serial", 1, ""))
     assert (tmp_path / "again.zip").read_bytes() == fer.read_bytes()
     assert (tmp_path / "other.zip").read_bytes() != fer.read_bytes()
 
@@ -281,7 +281,7 @@ def test_main_reads_params_and_runtime_changes_nothing(tmp_path: Path, monkeypat
 sample: {{{counts}, megapixels_low: 0.03, megapixels_high: 0.03}}
 """
     digests = []
-    for runtime in ("{engine: serial, workers: 1}", "{engine: processes, workers: 2}"):
+    for runtime in ("{engine: serial, workers: 1, address: null}", "{engine: processes, workers: 2, address: null}"):
         Path("params.yaml").write_text(f"{text}runtime: {runtime}\n", encoding="utf-8")
         sample.main()
         digests.append(digest(Path("data")))

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -60,6 +62,19 @@ def test_account(capsys) -> None:
 def test_an_account_that_does_not_add_up_is_a_fault(found: int, kept: int) -> None:
     with pytest.raises(RuntimeError, match=f"photos: {found} found, but {kept} kept and 3 rejected"):
         counts.account("photos", found, kept, ["a", "b", "c"])
+
+
+def test_too_many_rejected(capsys) -> None:
+    counts_ = counts.account("photos", 10, 6, ["broken", "not used", "not used", "small"])
+    listed = Path("data/rejected.csv")
+    counts.check_share("photos", counts_, 0.25, listed, ["not used"])  # 2 of 8
+    with pytest.raises(UserError) as caught:
+        counts.check_share("photos", counts_, 0.24, listed, ["not used"])
+    assert str(caught.value).startswith("photos: 2 of 8 rejected, 1 of them for the reason 'broken'; ")
+    assert "limits.rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
+    with pytest.raises(UserError, match=r"4 of 10 rejected, 2 of them for the reason 'not used'"):
+        counts.check_share("photos", counts_, 0.39, listed)
+    counts.check_share("none", counts.account("none", 0, 0, []), 0, listed)
 
 
 def test_metrics_file(place) -> None:

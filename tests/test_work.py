@@ -39,3 +39,19 @@ def test_done_removes_older_folders_of_the_same_stage(place: Path) -> None:
     (folders[0] / "part.csv").write_text("x")
     work.done(folders[1])
     assert [folder.exists() for folder in folders] == [False, False, True]
+
+
+def test_half_a_removed_folder_is_never_gone_on_with(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise KeyboardInterrupt
+
+    folder = work.folder("crop", [], {})
+    (folder / "part.csv").write_text("x")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(work.shutil, "rmtree", killed)
+        work.done(folder)
+    folder = work.folder("crop", [], {})
+    assert not list(folder.iterdir())
+    work.done(folder)
+    assert not list(work.ROOT.iterdir())

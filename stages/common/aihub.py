@@ -7,6 +7,7 @@ session of near-duplicates, and person + time + bbb + nnn one photo.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # A name that was written as CP949 and read as one of these shows as mojibake; reading it back repairs it.
@@ -14,7 +15,7 @@ MISREAD_AS = ("cp437", "cp850", "latin-1", "cp1252")
 NAME = re.compile(
     r"(?P<person>[0-9a-f]{64})_(?P<gender>남|여)_(?P<age>\d{1,3})_(?P<emotion>[^_]+)_(?P<background>.+)_"
     r"(?P<time>\d{14})-(?P<place>\d{3})-(?P<number>\d{3})\.jpe?g",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,  # a disk that allows line breaks in names may have one
 )
 GENDERS = {"남": "male", "여": "female"}
 
@@ -54,17 +55,17 @@ def parse_name(name: str) -> Name | None:
     return None
 
 
-def _candidates(name: str) -> list[str]:
+def _candidates(name: str) -> Iterator[str]:
     # macOS takes mojibake apart as well: "é" becomes "e" and an accent.
     name = unicodedata.normalize("NFC", name)
-    candidates = [name]
+    yield name
     # Bytes that are no UTF-8 reach Python as lone surrogates.
     for encoding, errors in [("utf-8", "surrogateescape"), *((encoding, "replace") for encoding in MISREAD_AS)]:
         try:
-            candidates.append(name.encode(encoding, errors).decode("cp949"))
+            repaired = name.encode(encoding, errors).decode("cp949")
         except UnicodeError:
             continue
-    return candidates
+        yield repaired
 
 
 def split_of(path: str) -> str | None:

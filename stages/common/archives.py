@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from stages.common.errors import UserError
 
+LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -65,13 +67,18 @@ def read(root: Path, archive: str, number: int, path: str) -> bytes:
     Raises:
         OSError: a loose file or the archive cannot be opened.
         zipfile.BadZipFile: the member is damaged (its bytes do not have the CRC-32 that the archive holds), encrypted,
-            packed in a way that Python does not know, or no longer there.
+            packed in a way that Python does not know, larger than `LARGEST`, or no longer there.
     """
     if number < 0:
         return (root / path if root.is_dir() else root).read_bytes()
     try:
         opened = _open(root / archive if archive else root)
-        return opened.read(opened.infolist()[number])
+        info = opened.infolist()[number]
+        if info.file_size > LARGEST:
+            raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
+        with opened.open(info) as member:
+            # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
+            return member.read(info.file_size)
     except (zlib.error, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
         raise zipfile.BadZipFile(str(error)) from None
 
@@ -117,9 +124,15 @@ def _members(path: Path, archive: str) -> Iterator[Entry]:
             yield Entry(archive, number, name, info.file_size, info.CRC, problem)
 
 
+def _open(path: Path) -> zipfile.ZipFile:
+    # A Dask worker outlives a stage, and the archive that it has open may meanwhile have been written anew.
+    status = path.stat()
+    return _opened(path, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 # Opening an archive of 60,000 entries takes half a second, so each process keeps the last ones open.
 @functools.lru_cache(maxsize=4)
-def _open(path: Path) -> zipfile.ZipFile:
+def _opened(path: Path, *_state: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 

@@ -1,7 +1,10 @@
 """Pictures of one size in one .npy file: written one after the other, read back as a memory map."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 
@@ -46,11 +49,27 @@ class ArrayWriter:
 
 def open_array(path: Path) -> np.ndarray:
     """The pictures of a file that `ArrayWriter` wrote, uint8 (count, size, size), memory-mapped and read-only."""
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
-    with open(path, "rb") as file:
-        np.lib.format.read_magic(file)
-        shape = np.lib.format.read_array_header_1_0(file)[0]
+    with _open(path) as file:
+        shape = _read_shape(file)
     # An empty file cannot be mapped.
     pictures: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None)
     return pictures
+
+
+def stream_array(path: Path) -> Iterator[np.ndarray]:
+    """Yield the pictures one after the other; a map would count as memory as far as it has been read."""
+    with _open(path) as file:
+        count, *shape = _read_shape(file)
+        for _ in range(count):
+            yield np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+def _open(path: Path) -> BinaryIO:
+    if not path.exists():
+        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+    return open(path, "rb")
+
+
+def _read_shape(file: BinaryIO) -> tuple[int, ...]:
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)[0]

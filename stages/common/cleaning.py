@@ -6,7 +6,7 @@ A table has the columns array, row, id, path, label, person and split; a reason 
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ def share_of(unit: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def digests(pictures: np.ndarray) -> Iterator[str]:
-    """For each picture, uint8 (count, size, size), a text that only identical ones share; empty if it is constant."""
+def digests(pictures: Iterable[np.ndarray]) -> Iterator[str]:
+    """For each picture, uint8 (size, size), a text that only identical ones share; empty if it is constant."""
     for picture in pictures:
         yield "" if picture.min() == picture.max() else hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
 

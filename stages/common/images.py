@@ -30,6 +30,9 @@ class BadPictureError(Exception):
 def upright_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
     """Width and height after the EXIF turn, read from the header alone: no pixel is decoded.
 
+    A JPEG that is cut off is rejected, even if its face is still there: it can be fetched again, and whoever trains on
+    it would learn the grey that stands for what is missing.
+
     Raises:
         BadPictureError: not a picture, cut off, or larger than `max_megapixels`.
     """

@@ -54,6 +54,12 @@ class Section:
             self.fail(key, "a text")
         return value
 
+    def optional_text(self, key: str) -> str:
+        """A text, or "" for nothing (`null`)."""
+        if key in self.values and self.values[key] is None:
+            return ""
+        return self.text(key)
+
     def choice(self, key: str, options: Sequence[str]) -> str:
         """One of `options`."""
         value = self.values.get(key)

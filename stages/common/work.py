@@ -34,4 +34,8 @@ def _own_code() -> list[Path]:
 
 def done(place: Path) -> None:
     """Remove a work folder (and older ones of the same stage) once the stage's outputs are written."""
-    shutil.rmtree(place.parent)
+    finished = place.parent.with_name(f"{place.parent.name}.done")
+    shutil.rmtree(finished, ignore_errors=True)
+    # In one step: half a folder, should this be killed, must not look like work to go on with.
+    place.parent.rename(finished)
+    shutil.rmtree(finished)

@@ -1,0 +1,218 @@
+"""The engines write the same bytes, Dask too, and a Dask worker may die in the middle of the run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import label_record, photo_name, wait_for, write_cp949_zip, write_labels
+
+from stages import crop, sample
+from stages.common.engine import ordered_map
+from stages.common.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., str]
+
+
+class Cluster:
+    """A scheduler and two workers on this machine, each a process of its own, as on a real cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / "scheduler.json"
+        place = ["--scheduler-file", str(file)]
+        self.scheduler = start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0", *place
+        )
+        wait_for(file.exists)
+        worker = ["worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
+        self.workers = [start(*worker, *place) for _ in range(2)]
+        wait_for(lambda: file.read_text().endswith("}"))
+        self.address: str = json.loads(file.read_text())["address"]
+
+    def stop(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            process.kill()
+            process.wait()
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    # Anywhere but in the working folder: the stages must bring the workers there.
+    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], cwd="/", env=environment)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+def process_of(_: int) -> tuple[int, str]:
+    return os.getpid(), str(Path.cwd())
+
+
+def refuse(number: int) -> int:
+    raise UserError(f"{number} is refused.")
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def make_photos() -> None:
+    """72 small photos in 24 parts."""
+    runtime = ("processes", 2, "")
+    korean = Path("korean")
+    sample.draw_korean(
+        korean, 5, ["분노", "기쁨"], people=36, sessions=2, shots=1, megapixels=(0.03, 0.06), runtime=runtime
+    )
+
+
+def run_stages(run_stage: Run) -> dict[str, bytes]:
+    for arguments in [("crop", "training", "happy"), ("resize", "korean")]:
+        assert run_stage(*arguments) == ""
+    return {str(path): path.read_bytes() for path in sorted(Path("data").rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def photos(place: Path, set_params: Callable[..., None], run_stage: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crop, "PART", 3)
+    set_params({"emotions": {"angry": "분노", "happy": "기쁨"}})
+    make_photos()
+    assert run_stage("rename") == ""
+    for name in ("training_angry", "validation_angry", "validation_happy"):
+        assert run_stage("crop", *name.split("_")) == ""
+
+
+def test_every_engine_writes_the_same_bytes(
+    place: Path, photos: None, run_stage: Run, set_params: Any, cluster: Cluster
+) -> None:
+    results = []
+    emotions = {"emotions": {"angry": "분노", "happy": "기쁨"}}
+    for engine, address in [("serial", None), ("processes", None), ("dask", None), ("dask", cluster.address)]:
+        set_params(emotions | {"runtime.engine": engine, "runtime.address": address})
+        results.append(run_stages(run_stage))
+    assert len(results[0]) > 10
+    assert results[1:] == results[:1] * 3
+    # The same workers, and another archive of the same name as before.
+    changes = emotions | {"crop.margin": 0.3}
+    set_params(changes)
+    expected = run_stages(run_stage)
+    assert expected != results[0]
+    set_params(changes | {"runtime.engine": "dask", "runtime.address": cluster.address})
+    assert run_stages(run_stage) == expected
+
+
+def test_sample_is_the_same_from_a_cluster(place: Path, cluster: Cluster) -> None:
+    for name, runtime in {"here": ("serial", 1, ""), "there": ("dask", 0, cluster.address)}.items():
+        sample.draw_fer2013(Path(name, "fer.zip"), 1, 100, 100, runtime)
+        sample.draw_korean(
+            Path(name), 1, ["분노", "기쁨"], people=10, sessions=2, shots=1, megapixels=(0.03, 0.04), runtime=runtime
+        )
+    files = {p.relative_to("here"): p.read_bytes() for p in Path("here").rglob("*") if p.is_file()}
+    assert files == {p.relative_to("there"): p.read_bytes() for p in Path("there").rglob("*") if p.is_file()}
+
+
+def test_a_worker_that_is_killed_changes_no_byte(
+    place: Path, photos: None, run_stage: Run, set_params: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = run_stages(run_stage)
+    parts_at_death = []
+
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        wait_for(lambda: bool(list(Path(".work").rglob("*.csv"))))
+        process.kill()
+        parts_at_death.append(len(list(Path(".work").rglob("*.csv"))))
+
+    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+        set_params(
+            {
+                "emotions": {"angry": "분노", "happy": "기쁨"},
+                "runtime.engine": "dask",
+                "runtime.address": cluster.address,
+            }
+        )
+        killer = threading.Thread(target=kill, args=cluster.workers[:1])
+        killer.start()
+        assert run_stages(run_stage) == expected
+        killer.join()
+        assert [process.poll() is None for process in cluster.workers] == [False, True]
+    rows = (Path("data/crops/training_happy.csv")).read_text(encoding="utf-8").count("\n") - 1
+    assert 0 < parts_at_death[0] < rows // crop.PART - 4
+
+
+def test_a_stage_as_dvc_runs_it(place: Path, set_params: Any, run_stage: Run, cluster: Cluster) -> None:
+    write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(): b"no picture"})
+    write_labels(place / "korean/img_emotion_training_data(기쁨).json", [label_record(photo_name())])
+    assert run_stage("rename") == ""
+    for address in (None, cluster.address):
+        set_params({"runtime.engine": "dask", "runtime.workers": 1, "runtime.address": address})
+        command = [sys.executable, "-m", "stages.crop", "training", "happy"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+        assert "1 not a picture" in done.stdout
+        assert "Traceback" not in done.stderr
+
+
+def test_workers_are_others_and_work_in_the_folder(place: Path, cluster: Cluster) -> None:
+    processes = set(ordered_map(process_of, range(8), "dask", 0, cluster.address))
+    assert {pid for pid, _ in processes} <= {process.pid for process in cluster.workers}
+    assert {folder for _, folder in processes} == {str(place)}
+
+
+def test_order_and_errors(place: Path, cluster: Cluster) -> None:
+    assert list(ordered_map(str, range(40), "dask", 0, cluster.address)) == [str(n) for n in range(40)]
+    with pytest.raises(UserError, match=r"^0 is refused\.$"):
+        list(ordered_map(refuse, range(3), "dask", 0, cluster.address))
+
+
+def test_batch_that_kills_every_worker_is_one_sentence(place: Path) -> None:
+    with pytest.raises(UserError, match=r"^A worker process was killed"):
+        list(ordered_map(die, range(1), "dask", 1))
+
+
+def test_no_scheduler_is_one_sentence(place: Path) -> None:
+    import dask
+
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+            with pytest.raises(UserError, match=rf"^No Dask scheduler answers at {address} .* runtime\.address"):
+                list(ordered_map(str, [1], "dask", 0, address))
+
+
+def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    import dask
+
+    timeout = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with timeout, running(tmp_path_factory.mktemp("cluster")) as cluster:
+        results = ordered_map(time.sleep, [0] + [0.2] * 50, "dask", 0, cluster.address)
+        next(results)
+        cluster.stop()
+        with pytest.raises(UserError, match=r"^The Dask scheduler has gone"):
+            list(results)
+
+
+def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.common.engine._code", lambda: "newer")
+    with pytest.raises(UserError, match="older code"):
+        list(ordered_map(str, [1], "dask", 0, cluster.address))

@@ -1,0 +1,119 @@
+"""A stage stops when it rejects too much, says why and where to look, and goes on once the limit is raised."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from samples import jpeg, label_record, noise, photo_name, snapshot, write_cp949_zip, write_labels
+
+from stages.common.arrays import ArrayWriter
+from stages.common.tables import read_table, write_table
+from stages.common.zips import write_zip
+
+Run = Callable[..., str]
+BOX = (10, 10, 90, 90)
+
+
+def photos() -> dict[str, bytes]:
+    """Four photos with a face by their boxes, two that are cut off, one that is empty."""
+    good = [jpeg(noise(n, 100, 100, 3)) for n in range(6)]
+    data = good[:4] + [photo[:-2000] for photo in good[4:]] + [b""]
+    return {photo_name(n): photo for n, photo in enumerate(data)}
+
+
+def write_photos(others: dict[str, bytes]) -> None:
+    write_cp949_zip(Path("korean/TRAIN.zip"), photos() | others)
+    write_labels(
+        Path("korean/img_emotion_training_data(기쁨).json"), [label_record(name, boxes=BOX) for name in photos()]
+    )
+
+
+def write_fer() -> None:
+    for n in range(7):
+        path = Path(f"fer/train/{'happy' if n % 2 else 'sad'}/{n}.jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"text" if n > 4 else b"" if n > 3 else jpeg(noise(n, 48, 48)))
+
+
+def write_arrays() -> None:
+    folder = Path("data/arrays/fer2013")
+    folder.mkdir(parents=True)
+    for split, labels in {"train": ["sad"] * 4 + ["disgust"] * 9, "test": ["sad"]}.items():
+        with ArrayWriter(folder / f"{split}.npy", 8) as array:
+            pictures = [np.zeros((8, 8), np.uint8) if n < 2 else noise(n, 8, 8) for n in range(len(labels))]
+            rows = [(array.append(p), f"{split}/{n}", f"{n}.jpg", labels[n]) for n, p in enumerate(pictures)]
+        write_table(pd.DataFrame(rows, columns=["row", "id", "path", "label"]), folder / f"{split}.csv")
+    write_table(pd.DataFrame(columns=["path", "label", "reason"]), folder / "rejected.csv")
+    Path("data/exclude").mkdir()
+    Path("data/exclude/fer2013.txt").write_text("train/3 # by hand")
+
+
+def test_rename(run_stage: Run, set_params: Any) -> None:
+    not_damage = {photo_name(n, "불안"): b"" for n in range(20, 40)}
+    write_photos(not_damage | {f"IMG_{n}.jpg": b"" for n in range(3)})
+    set_params({"limits.rejected": 0.29})
+    message = run_stage("rename")
+    assert message.startswith(
+        "error: photos: 3 of 10 rejected, 3 of them for the reason 'not a file name of AI-Hub 82'; limits.rejected in "
+        "params.yaml allows 29%. Look at data/manifest/rejected.csv, "
+    )
+    assert (read_table(Path("data/manifest/rejected.csv"))["archive"] == "TRAIN.zip").sum() == 23
+    set_params({"limits.rejected": 0.3})
+    assert run_stage("rename") == ""
+
+
+def test_crop_keeps_its_parts(run_stage: Run, set_params: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photos({})
+    assert run_stage("rename") == ""
+    set_params({"limits.rejected": 0.42})
+    message = run_stage("crop", "training", "happy")
+    assert message.startswith("error: training_happy: 3 of 7 rejected, 2 of them for the reason 'cut off'; ")
+    assert "Look at data/crops/training_happy.csv, " in message
+    assert (read_table(Path("data/crops/training_happy.csv"))["reason"] != "").sum() == 3
+    parts = snapshot(Path(".work"))
+    set_params({"limits.rejected": 0.43})
+    monkeypatch.setattr("stages.common.work.done", lambda place: None)
+    assert run_stage("crop", "training", "happy") == ""
+    assert parts and snapshot(Path(".work")) == parts
+
+
+@pytest.mark.parametrize("dataset", ["fer2013", "korean"])
+def test_resize(run_stage: Run, set_params: Any, dataset: str) -> None:
+    write_fer()
+    for name in (f"{split}_{emotion}" for split in ("training", "validation") for emotion in ("angry", "happy", "sad")):
+        crops = sorted(Path("fer").rglob("*.jpg")) if name == "training_happy" else []
+        rows = [(path.stem, path.name, path.name, "") for path in crops]
+        write_table(pd.DataFrame(rows, columns=["id", "path", "crop", "reason"]), Path(f"data/crops/{name}.csv"))
+        write_zip(Path(f"data/crops/{name}.zip"), ((path.name, path.read_bytes()) for path in crops))
+    set_params({"limits.rejected": 0.42})
+    message = run_stage("resize", dataset)
+    assert message.startswith(f"error: {dataset} faces: 3 of 7 rejected, 2 of them for the reason 'not a picture'; ")
+    assert f"Look at data/arrays/{dataset}/rejected.csv, " in message
+    assert len(read_table(Path(f"data/arrays/{dataset}/rejected.csv"))) == 3
+    set_params({"limits.rejected": 0.43})
+    assert run_stage("resize", dataset) == ""
+
+
+def test_index(run_stage: Run, set_params: Any) -> None:
+    write_arrays()
+    set_params({"limits.rejected": 0.7})
+    message = run_stage("index", "fer2013")
+    # Two constant pictures in train and one in test, one removed by hand, nine of an emotion that is not used.
+    assert message.startswith("error: fer2013: 3 of 4 rejected, 3 of them for the reason 'constant picture'; ")
+    assert "Look at data/csvs/fer2013/rejected.csv, " in message
+    assert len(read_table(Path("data/csvs/fer2013/rejected.csv"))) == 13
+    set_params({"limits.rejected": 0.75})
+    assert "no face left" in run_stage("index", "fer2013")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("rename",), ("crop", "training", "happy"), ("resize", "fer2013"), ("index", "fer2013")]
+)
+def test_limit_is_checked_before_the_work(run_stage: Run, set_params: Any, arguments: tuple[str, ...]) -> None:
+    write_photos({})
+    assert run_stage("rename") == ""
+    set_params({"limits.rejected": "many"})
+    assert run_stage(*arguments).startswith("error: params.yaml: limits.rejected is 'many', but must be a number")
