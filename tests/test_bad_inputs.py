@@ -160,7 +160,7 @@ def test_huge_picture_takes_no_memory(place: Path, run_stage: Run, kind: str) ->
 
 
 BOXES: dict[str, tuple[Any, str]] = {
-    "as it should be": (BOX, "cascade"),
+    "as it should be": (BOX, "verified"),
     "none": (None, "unverified"),
     "not a number": ((float("nan"), *BOX[1:]), "unverified"),
     "infinite": ((*BOX[:3], float("inf")), "unverified"),
@@ -171,7 +171,7 @@ BOXES: dict[str, tuple[Any, str]] = {
     "tiny": ((100, 100, 113, 119), "unverified"),
     "outside on the right": (tuple(side + 5000 for side in BOX), "unverified"),
     "outside on the left": (tuple(side - 5000 for side in BOX), "unverified"),
-    "a little outside": ((-52, BOX[1], BOX[2], BOX[3]), "cascade"),
+    "a little outside": ((-52, BOX[1], BOX[2], BOX[3]), "verified"),
     "off the face": ((0, 0, 60, 60), "annotators"),
 }
 
@@ -384,7 +384,7 @@ def test_names(place: Path, run_stage: Run, name: str) -> None:
     (folder / name).write_bytes(GOOD)
     write_labels(place / "korean/labels.json", [label_record(NAME, boxes=BOX)])
     row = crop_row(run_stage)
-    assert (row["path"], row["reason"], row["method"]) == (f"Training/{name}", "", "cascade")
+    assert (row["path"], row["reason"], row["method"]) == (f"Training/{name}", "", "verified")
     assert os.fsencode(row["path"]) == os.fsencode(f"Training/{name}")
 
 
