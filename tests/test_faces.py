@@ -86,6 +86,20 @@ def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
         assert max(overlap(other, face) for other in found) > 0.8
 
 
+def test_second_look_at_twice_the_size() -> None:
+    picture, box = face_photo(2)
+    small_face = cv2.copyMakeBorder(picture, 0, 2000, 0, 2000, cv2.BORDER_CONSTANT, value=(90, 90, 90))
+    search = HAAR._replace(side=260, smallest=0.02)  # 17 pixels wide then, less than the cascade's 24
+    (found,) = find_faces(small_face, search)
+    assert overlap(found, box) > 0.4
+    assert find_faces(small_face, search._replace(side=130)) == []
+    assert overlap(find_faces(small_face, search, box, 0.3)[0], box) > 0.4
+    # A face elsewhere does not end the search near a box.
+    beside = small_face.copy()
+    beside[-1600:, -1600:] = cv2.resize(face_photo(0)[0][:380, :380], (1600, 1600))
+    assert max(overlap(face, box) for face in find_faces(beside, search, box, 0.3)) > 0.4
+
+
 def test_search_near_a_box_leaves_out_what_cannot_count() -> None:
     picture, box = face_photo(2)
     assert find_faces(picture, HAAR, (0, 0, 40, 40), 0.3) == []

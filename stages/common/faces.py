@@ -50,16 +50,22 @@ def search_from_params() -> Search:
 def find_faces(picture: np.ndarray, search: Search, near: Box | None = None, min_overlap: float = 0) -> list[Box]:
     """The faces in a picture, uint8 (height, width, 3) BGR or (height, width) grey; boxes in an order of their own.
 
-    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found.
+    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found. If there is
+    none of interest, a second look is taken at twice the size.
     """
-    small = shrink(picture, search.side)
-    scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
-    if search.detector == "haar":
-        found = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
-    else:
-        found = _yunet(small, search)
-    # With several threads the candidates come in varying order.
-    return sorted((left, top, right, bottom) for left, top, right, bottom in (found * scale).tolist())
+    found: list[Box] = []
+    for side in (search.side, 2 * search.side):
+        small = shrink(picture, side)
+        scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
+        if search.detector == "haar":
+            boxes = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
+        else:
+            boxes = _yunet(small, search)
+        # With several threads the candidates come in varying order.
+        found = sorted((left, top, right, bottom) for left, top, right, bottom in (boxes * scale).tolist())
+        if any(near is None or overlap(face, near) >= min_overlap for face in found) or small is picture:
+            break
+    return found
 
 
 def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
