@@ -76,6 +76,11 @@ def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
     assert "MIT License" in (faces.YUNET.parent / "LICENSE").read_text()
 
 
+def test_no_square_can_overlap_a_long_box_by_much() -> None:
+    picture, _ = face_photo(2)
+    assert find_faces(picture, HAAR, (10, 200, 390, 240), 0.9) == []
+
+
 @pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])
 def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
     two = np.hstack([face_photo(0)[0][:380], face_photo(2)[0][:380]])
@@ -84,6 +89,39 @@ def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
     for face in everywhere:
         found = find_faces(two, HAAR, scaled(face, 1.02), min_overlap)
         assert max(overlap(other, face) for other in found) > 0.8
+
+
+@pytest.mark.parametrize("least", [0.01, 0.3, 0.6, 0.95])
+@pytest.mark.parametrize(("width", "height"), [(74, 100), (100, 100), (200, 60)])
+def test_squares_that_overlap_a_box_lie_in_the_window(least: float, width: int, height: int) -> None:
+    box = (500.0, 400.0, 500.0 + width, 400.0 + height)
+    window, smallest, largest = faces.overlapping_squares(np.array(box), least)
+    rng = np.random.default_rng(1)
+    # Most squares lie close to the box, so that many overlap it by enough.
+    sides = rng.uniform(0.9 * smallest, 1.1 * largest, 40_000)
+    middles = np.array([500 + width / 2, 400 + height / 2]) + sides[:, None] * rng.uniform(-0.6, 0.6, (40_000, 2))
+    squares = np.hstack([middles - sides[:, None] / 2, middles + sides[:, None] / 2])
+    counting = squares[[overlap(tuple(square), box) >= least for square in squares.tolist()]]
+    widths = counting[:, 2] - counting[:, 0]
+    assert ((smallest <= widths) & (widths <= largest)).all()
+    assert (counting[:, :2] >= window[:2]).all()
+    assert (counting[:, 2:] <= window[2:]).all()
+    if least == 0.3:  # and the window is no larger than it must be
+        assert np.allclose(counting[:, :2].min(axis=0), window[:2], atol=0.12 * largest)
+
+
+def test_second_look_at_twice_the_size() -> None:
+    picture, box = face_photo(2)
+    small_face = cv2.copyMakeBorder(picture, 0, 2000, 0, 2000, cv2.BORDER_CONSTANT, value=(90, 90, 90))
+    search = HAAR._replace(side=260, smallest=0.02)  # 17 pixels wide then, less than the cascade's 24
+    (found,) = find_faces(small_face, search)
+    assert overlap(found, box) > 0.4
+    assert find_faces(small_face, search._replace(side=130)) == []
+    assert overlap(find_faces(small_face, search, box, 0.3)[0], box) > 0.4
+    # A face elsewhere does not end the search near a box.
+    beside = small_face.copy()
+    beside[-1600:, -1600:] = cv2.resize(face_photo(0)[0][:380, :380], (1600, 1600))
+    assert max(overlap(face, box) for face in find_faces(beside, search, box, 0.3)) > 0.4
 
 
 def test_search_near_a_box_leaves_out_what_cannot_count() -> None:

@@ -50,16 +50,22 @@ def search_from_params() -> Search:
 def find_faces(picture: np.ndarray, search: Search, near: Box | None = None, min_overlap: float = 0) -> list[Box]:
     """The faces in a picture, uint8 (height, width, 3) BGR or (height, width) grey; boxes in an order of their own.
 
-    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found.
+    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found. If there is
+    none of interest, a second look is taken at twice the size.
     """
-    small = shrink(picture, search.side)
-    scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
-    if search.detector == "haar":
-        found = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
-    else:
-        found = _yunet(small, search)
-    # With several threads the candidates come in varying order.
-    return sorted((left, top, right, bottom) for left, top, right, bottom in (found * scale).tolist())
+    found: list[Box] = []
+    for side in (search.side, 2 * search.side):
+        small = shrink(picture, side)
+        scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
+        if search.detector == "haar":
+            boxes = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
+        else:
+            boxes = _yunet(small, search)
+        # With several threads the candidates come in varying order.
+        found = sorted((left, top, right, bottom) for left, top, right, bottom in (boxes * scale).tolist())
+        if any(near is None or overlap(face, near) >= min_overlap for face in found) or small is picture:
+            break
+    return found
 
 
 def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
@@ -69,13 +75,10 @@ def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_over
     smallest, largest = search.smallest * min(height, width), float(max(height, width))
     left, top, right, bottom = 0, 0, width, height
     if near is not None:
-        # A square that overlaps a box by m has m to 1/m times its area, and sticks out by 1 - m of its side at most.
-        side = float(np.prod(near[2:] - near[:2])) ** 0.5
-        smallest = max(smallest, side * min_overlap**0.5)
-        largest = min(largest, side / max(min_overlap, 1e-9) ** 0.5)
-        reach = (1 - min_overlap) * largest
-        left, top = np.maximum(near[:2] - reach, 0).astype(int)
-        right, bottom = np.minimum(near[2:] + reach + 1, (width, height)).astype(int)
+        window, least, most = overlapping_squares(near, max(min_overlap, 1e-6))
+        smallest, largest = max(smallest, least), min(largest, most)
+        left, top = np.maximum(window[:2], 0).astype(int)
+        right, bottom = np.minimum(window[2:] + 1, (width, height)).astype(int)
     found = _cascade(search.cascade).detectMultiScale(
         grey[top:bottom, left:right],
         scaleFactor=search.scale_step,
@@ -86,6 +89,22 @@ def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_over
     places, sizes = np.split(np.reshape(found, (-1, 4)), 2, axis=1)
     places = places + np.array((left, top))
     return np.hstack([places, places + sizes])
+
+
+def overlapping_squares(box: np.ndarray, least: float) -> tuple[np.ndarray, float, float]:
+    """The window (left, top, right, bottom) in which all squares lie that overlap a box by `least` > 0 or more.
+
+    Also the smallest and the largest side of such a square.
+    """
+    size = box[2:] - box[:2]
+    area = float(np.prod(size))
+    smallest, largest = (area * least) ** 0.5, (area / least) ** 0.5
+    # A square of side s that sticks out by e to the left or right shares at most (s - e) x height with the box and must
+    # share least x (s^2 + area) / (1 + least); up and down alike. So e is below a parabola over s: this is its top.
+    across = size[::-1]
+    side = np.minimum(largest, (1 + least) / (2 * least) * across)
+    out = np.maximum(0, side - least / (1 + least) * (side**2 + area) / across)
+    return np.concatenate([box[:2] - out, box[2:] + out]), smallest, largest
 
 
 @functools.lru_cache(maxsize=1)

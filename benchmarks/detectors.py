@@ -1,0 +1,92 @@
+"""How many faces the two detectors find: on drawn photos and on the face pictures in the wheel of scikit-image.
+
+The whole picture is searched, with the values of `crop:` in params.yaml and no annotators' box to help. A find counts
+from an overlap (intersection over union) of 0.3 with the true box, which keeps its size when the picture is turned.
+LFW's 100 faces and 100 other things are of 25 x 25 pixels, enlarged to 150 with a border.
+Run: python -m benchmarks.detectors, about one minute
+"""
+
+import importlib.metadata
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.common.faces import DETECTORS, Box, Search, find_faces, overlap, search_from_params
+from stages.common.images import decode
+from stages.common.photos import Shot, korean_photo
+
+PHOTOS = 100
+MEGAPIXELS = 0.5, 2.0  # as in the sample
+ROLLS = 0, 15, 30  # degrees
+LEAST_OVERLAP = 0.3
+ASTRONAUT = (178.0, 65.0, 270.0, 190.0)  # hairline to chin, drawn by hand
+LFW_SCALE, LFW_BORDER = 6, 75  # pixels after scaling
+
+Example = tuple[np.ndarray, Box | None]
+
+
+def main() -> None:
+    """Print one table."""
+    cv2.setNumThreads(1)
+    search = search_from_params()
+    print(f"{'pictures':36}{'detector':>10}{'found':>8}{'false finds':>13}{'ms each':>9}")
+    drawn = [draw(number) for number in range(PHOTOS)]
+    sets: dict[str, Sequence[Example]] = {f"{PHOTOS} drawn photos": drawn}
+    folder = Path(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data")))
+    sets["astronaut (1 face)"] = [(decode((folder / "astronaut.png").read_bytes(), colour=True), ASTRONAUT)]
+    lfw = list(lfw_examples(folder / "lfw_subset.npy"))
+    sets["LFW, 100 faces"], others = lfw[:100], lfw[100:]
+    for name, examples in sets.items():
+        for roll in ROLLS:
+            print_row(f"{name}, turned {roll}°", [turned(example, roll) for example in examples], search)
+    print_row("LFW, 100 without a face", others, search)
+
+
+def draw(number: int) -> Example:
+    """A drawn photo of one person and the box from hairline to chin."""
+    picture, box = korean_photo(82, Shot(number, number, number, "중립"), (1.0,), MEGAPIXELS)
+    return picture, (box.left, box.top, box.right, box.bottom)
+
+
+def lfw_examples(path: Path) -> Iterator[Example]:
+    """100 faces and 100 other things from scikit-image's subset of Labeled Faces in the Wild, float (200, 25, 25)."""
+    pictures = (255 * np.load(path)).astype(np.uint8)
+    for number, small in enumerate(pictures):
+        large = cv2.resize(small, None, fx=LFW_SCALE, fy=LFW_SCALE, interpolation=cv2.INTER_CUBIC)
+        picture = cv2.copyMakeBorder(large, LFW_BORDER, LFW_BORDER, LFW_BORDER, LFW_BORDER, cv2.BORDER_REPLICATE)
+        inner = float(LFW_BORDER), float(LFW_BORDER + len(large))
+        yield picture, (inner[0], inner[0], inner[1], inner[1]) if number < 100 else None
+
+
+def turned(example: Example, degrees: float) -> Example:
+    """The picture turned about its middle, its border repeated; the box moves with the face."""
+    picture, box = example
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    picture = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    if box is None:
+        return picture, None
+    half_width, half_height = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    x, y = matrix @ (box[0] + half_width, box[1] + half_height, 1)
+    return picture, (x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def print_row(name: str, examples: Sequence[Example], search: Search) -> None:
+    """Search the pictures with each detector."""
+    for detector in DETECTORS:
+        hits = false = 0
+        start = time.process_time()
+        for picture, box in examples:
+            found = find_faces(picture, search._replace(detector=detector))
+            matches = [box is not None and overlap(face, box) >= LEAST_OVERLAP for face in found]
+            hits += any(matches)
+            false += len(matches) - any(matches)
+        spent = 1e3 * (time.process_time() - start) / len(examples)
+        print(f"{name:36}{detector:>10}{hits:>8}{false:>13}{spent:>9.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The benchmarks measure what they say: photos, boxes and ways to crop are as described."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from samples import noise
+
+from benchmarks import crop, detectors, resize
+from benchmarks.stage import run_stage
+from stages.common.faces import overlap
+from stages.common.images import decode, upright_size
+from stages.common.tables import read_table
+
+
+@pytest.fixture(scope="module")
+def photo() -> crop.Photo:
+    return crop.draw_photo(1)
+
+
+def test_photos_are_as_large_as_a_phone_takes_them(photo: crop.Photo) -> None:
+    assert sorted(upright_size(photo.data, 20)) == [3024, 4032]
+    assert 1.5e6 < len(photo.data) < 2.5e6
+    assert 500 < photo.box[2] - photo.box[0] < 1100
+
+
+def test_each_way_writes_a_crop_of_the_face(photo: crop.Photo, tmp_path: Path) -> None:
+    path = tmp_path / "crop.jpg"
+    for name, (way, _) in crop.ways().items():
+        if name.startswith(("plain", "autocrop")):  # seconds, and not installed
+            continue
+        path.unlink(missing_ok=True)
+        assert way(photo, path) > 0.5, name
+        assert decode(path.read_bytes(), colour=True).shape in [(224, 224, 3), (crop.SMALL, crop.SMALL, 3)]
+
+
+def test_a_way_that_finds_no_face_agrees_with_nothing(tmp_path: Path) -> None:
+    data = cv2.imencode(".jpg", np.full((600, 800, 3), 90, np.uint8))[1].tobytes()
+    photo = crop.Photo(data, (300.0, 200.0, 450.0, 400.0))
+    for name, (way, _) in crop.ways().items():
+        if not name.startswith(("original", "autocrop")):
+            assert way(photo, tmp_path / "crop.jpg") == 0, name
+
+
+def test_shortest_time_and_last_result() -> None:
+    results: Any = iter("abc")
+    seconds, result = crop.timed(lambda: next(results), 3)
+    assert result == "c"
+    assert 0 <= seconds < 1
+
+
+def test_the_stage_runs_on_the_manifest_of_the_benchmark(photo: crop.Photo, tmp_path: Path) -> None:
+    crop.write_manifest([photo], 3, tmp_path)
+    runtime = {"engine": "serial"}
+    cost = run_stage(tmp_path, "crop", "training", "happy", data={"korean": str(tmp_path)}, runtime=runtime)
+    assert read_table(tmp_path / "data/crops/training_happy.csv")["method"].tolist() == ["verified"] * 3
+    assert 0 < cost.seconds < 60
+    assert 50 < cost.megabytes < 300
+
+
+def test_box_turns_with_the_face() -> None:
+    picture = np.zeros((300, 400, 3), np.uint8)
+    cv2.circle(picture, (300, 100), 20, (255, 255, 255), -1)
+    for degrees in (0, 15, 30, -90):
+        turned, box = detectors.turned((picture, (280.0, 80.0, 320.0, 120.0)), degrees)
+        left, top, width, height = cv2.boundingRect((turned[..., 0] > 127).astype(np.uint8))
+        assert box is not None
+        assert overlap(box, (left, top, left + width, top + height)) > 0.8
+
+
+def test_plain_loop(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for path in paths:
+        cv2.imwrite(str(path), noise(1, 30, 30))
+    resize.plain_loop(paths, tmp_path)
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 4
+    assert {cv2.imread(str(path), -1).shape for path in (tmp_path / "resized").iterdir()} == {(48, 48)}
