@@ -46,9 +46,7 @@ def main() -> None:
 
 def predict(weights: Path, faces: Faces, emotions: list[str]) -> np.ndarray:
     """The probabilities, float (faces, emotions), that the network gives with these weights."""
-    network = model.from_params(faces.size, len(emotions))
-    model.load_weights(network, weights)
-    return model.predict(network, faces)
+    return model.predict(model.for_prediction(faces.size, len(emotions), weights), faces)
 
 
 def write_predictions(csv: Path, probabilities: dict[str, np.ndarray], emotions: list[str], path: Path) -> None:

@@ -40,8 +40,13 @@ def main() -> None:
         sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance)))
 
     deterministic(seed)
-    network = model.from_params(faces.size, len(emotions))
-    model.load_weights(network, PRETRAINED)
+    network = model.for_training(faces.size, len(emotions))
+    kept = section.number("kept_weights", 0, 1)
+    if section.choice("start", ("pretrain", "scratch")) == "pretrain":
+        model.load_weights(network, PRETRAINED)
+    elif kept:
+        raise UserError("params.yaml: finetune.kept_weights keeps pretrain's; with finetune.start scratch set it to 0.")
+    before = network.get_weights()
     model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))
     files = [file for source in sources for file in source.faces.files]
     place = work.folder(
@@ -58,14 +63,15 @@ def main() -> None:
         network,
         sources,
         validation,
-        augment.from_params(),
+        augment.from_params(model.view_from_params(faces.size)),
         seed,
         checkpoint=place / "checkpoint.npz",
         curves=CURVES,
         **training.read_schedule(section),
     )
+    model.blend(network, before, kept)
     model.save_weights(network, WEIGHTS)
-    write_metrics({"transfer": training.summary(history, sources, validation)}, METRICS)
+    write_metrics({"transfer": training.summary(history, sources, network, validation)}, METRICS)
     work.done(place)
 
 
