@@ -107,7 +107,7 @@ def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]
     distort = augment.from_params(model.view_from_params(faces.size))
     mixup = params.section("pretrain").number("mixup", 0, 10)
     batch = source(faces)
-    data = training.epoch_data(network, [batch], distort, 1, mixup, 0, len(faces) // batch.share)
+    data = training.epoch_data(network, None, [batch], distort, 1, mixup, 0, len(faces) // batch.share)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 

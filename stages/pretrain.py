@@ -18,7 +18,6 @@ from stages.common.errors import run
 
 CSV = Path("data/csvs/fer2013/merged.csv")
 ARRAYS = Path("data/arrays/fer2013")
-SHIPPED = Path("weights")
 WEIGHTS = Path("data/models/pretrain.weights.h5")
 METRICS = Path("metrics/pretrain.json")
 CURVES = Path("data/live/pretrain")
@@ -32,7 +31,7 @@ def main() -> None:
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := section.optional_text("weights"):
         network = model.for_training(faces.size, len(emotions))
-        model.load_weights(network, SHIPPED / name)
+        model.load_weights(network, model.shipped_files(name)[0])
         model.save_weights(network, WEIGHTS)
         figures: dict[str, Any] = {"weights": name, "validation": training.validate(network, validation)}
         training.log_start(figures["validation"], CURVES)
@@ -45,12 +44,14 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     """Train the network and write its weights; returns what happened."""
     seed = section.integer("seed", 0, 2**31 - 1)
     weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
-    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight)]
+    name, taught = section.optional_text("teacher"), section.number("taught", 0, 1)
+    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
     deterministic(seed)
     network = model.for_training(faces.size, len(emotions))
+    teacher = model.shipped(name, len(emotions)) if name else None
     place = work.folder(
         "pretrain",
-        [CSV, *faces.files],
+        [CSV, *faces.files, *(model.shipped_files(name) if name else [])],
         {
             "emotions": emotions,
             "pretrain": section.values,
@@ -60,6 +61,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     )
     history = training.fit(
         network,
+        teacher,
         sources,
         validation,
         augment.from_params(model.view_from_params(faces.size)),

@@ -30,6 +30,10 @@ def main() -> None:
     emotions = list(params.emotions())
     seed = section.integer("seed", 0, 2**31 - 1)
     balance = section.number("balance", 0, 1)
+    fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
+    kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
+    if fresh and (kept or taught):
+        raise UserError("params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.")
     rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
@@ -37,16 +41,17 @@ def main() -> None:
     sources = [Source(faces, own, balance_weights(faces.label, len(emotions), balance))]
     if rehearsed:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
-        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance)))
+        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance), taught))
 
     deterministic(seed)
     network = model.for_training(faces.size, len(emotions))
-    kept = section.number("kept_weights", 0, 1)
-    if section.choice("start", ("pretrain", "scratch")) == "pretrain":
+    if not fresh:
         model.load_weights(network, PRETRAINED)
-    elif kept:
-        raise UserError("params.yaml: finetune.kept_weights keeps pretrain's; with finetune.start scratch set it to 0.")
     before = network.get_weights()
+    teacher = None
+    if taught:
+        teacher = model.for_training(faces.size, len(emotions))
+        teacher.set_weights(before)
     model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))
     files = [file for source in sources for file in source.faces.files]
     place = work.folder(
@@ -61,6 +66,7 @@ def main() -> None:
     )
     history = training.fit(
         network,
+        teacher,
         sources,
         validation,
         augment.from_params(model.view_from_params(faces.size)),

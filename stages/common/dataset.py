@@ -97,11 +97,15 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """Faces that fill `share` places of each batch; `weight` is a class's weight in the loss, float32 (classes,)."""
+    """Faces that fill `share` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
+
+    `taught` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
+    """
 
     faces: Faces
     share: int
     weight: np.ndarray
+    taught: float = 0
 
 
 def batches(

@@ -11,6 +11,7 @@ from stages.common.backend import keras
 from stages.common.dataset import Faces
 from stages.common.errors import UserError
 
+SHIPPED = Path("weights")
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 
 
@@ -96,21 +97,44 @@ def view_from_params(size: int) -> int:
 
 def for_training(size: int, classes: int) -> keras.Model:
     """The network that the section `model:` of params.yaml describes, with fresh weights, for what it looks at."""
-    view = view_from_params(size)
     section = params.section("model")
-    return _from_section(view, view, classes, False, section.choice("precision", ("float32", "mixed_bfloat16")))
+    view = view_from_params(size)
+    return _from_section(
+        section, view, view, classes, False, section.choice("precision", ("float32", "mixed_bfloat16"))
+    )
 
 
 def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
     """The same network as it is used: with `weights` that `save_weights` wrote, for whole pictures, in float32."""
-    mirror = params.section("model").flag("mirror")
-    network = _from_section(size, view_from_params(size), classes, mirror, "float32")
+    section = params.section("model")
+    network = _from_section(section, size, view_from_params(size), classes, section.flag("mirror"), "float32")
     load_weights(network, weights)
     return network
 
 
-def _from_section(size: int, view: int, classes: int, mirror: bool, precision: str) -> keras.Model:
-    section = params.section("model")
+def shipped(name: str, classes: int) -> keras.Model:
+    """The network `name` of the folder weights/, for what it looks at, in float32; `model:` does not matter."""
+    weights, description = shipped_files(name)
+    section = params.section("model", description)
+    view = section.integer("view", 8, 1024)
+    network = _from_section(section, view, view, classes, False, "float32")
+    load_weights(network, weights)
+    return network
+
+
+def shipped_files(name: str) -> tuple[Path, Path]:
+    """The weights of the network `name` of the folder weights/, and the section `model:` that they fit."""
+    weights, description = SHIPPED / f"{name}.weights.h5", SHIPPED / f"{name}.yaml"
+    for path in (weights, description):
+        if not path.exists():
+            known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml"))) or "none"
+            raise UserError(f"{path} is missing; the networks in {SHIPPED}/ are: {known}.")
+    return weights, description
+
+
+def _from_section(
+    section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str
+) -> keras.Model:
     return vgg(
         size,
         view,

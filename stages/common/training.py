@@ -25,6 +25,7 @@ Record = dict[str, float]
 
 def fit(
     model: keras.Model,
+    teacher: keras.Model | None,
     sources: Sequence[Source],
     validation: Faces,
     augment: Augment,
@@ -44,7 +45,9 @@ def fit(
     An epoch shows as many batches as it takes to see each face of `sources[0]` once. The optimizer is AdamW
     (Loshchilov and Hutter, 2019); its rate rises for `warmup` epochs from 0 to `lr` and falls along a cosine to 0 at
     the end of `epochs`. Training ends early after `patience` epochs without a higher accuracy on `validation`.
-    `checkpoint` is a file that is written after each epoch and read at the start; `curves` is DVCLive's folder.
+    With a `teacher`, which sees the same distorted pictures, its probabilities take the place of a part of the labels
+    (distillation; Hinton et al., 2015). `checkpoint` is a file that is written after each epoch and read at the start;
+    `curves` is DVCLive's folder.
     """
     steps = -(-len(sources[0].faces) // sources[0].share)
     prepare(model, steps, epochs, lr, warmup, weight_decay, label_smoothing)
@@ -54,7 +57,7 @@ def fit(
         for epoch, record in enumerate(history, 1):
             _log(live, epoch, record)
         while len(history) < epochs and len(history) - best_epoch(history) < patience:
-            history.append(_epoch(model, sources, validation, augment, seed, mixup, len(history), steps))
+            history.append(_epoch(model, teacher, sources, validation, augment, seed, mixup, len(history), steps))
             if best_epoch(history) == len(history):
                 best = model.get_weights()
             _save(model, history, best, checkpoint)
@@ -130,6 +133,7 @@ def prepare(
 
 def epoch_data(
     model: keras.Model,
+    teacher: keras.Model | None,
     sources: Sequence[Source],
     augment: Augment,
     seed: int,
@@ -148,12 +152,23 @@ def epoch_data(
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         return batches(sources, epoch, steps, seed, augment, mixup)
 
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
-    return data.apply(tf.data.experimental.assert_cardinality(steps))
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    if teacher is not None:
+        taught = np.repeat([source.taught for source in sources], [source.share for source in sources])
+        share = tf.constant(taught[:, np.newaxis], tf.float32)
+        data = data.map(
+            lambda picture, label, weight: (
+                picture,
+                (1 - share) * label + share * teacher(picture, training=False),
+                weight,
+            )
+        )
+    return data.prefetch(4).apply(tf.data.experimental.assert_cardinality(steps))
 
 
 def _epoch(
     model: keras.Model,
+    teacher: keras.Model | None,
     sources: Sequence[Source],
     validation: Faces,
     augment: Augment,
@@ -163,7 +178,7 @@ def _epoch(
     steps: int,
 ) -> Record:
     _seed_dropout(model, seed, epoch)
-    data = epoch_data(model, sources, augment, seed, mixup, epoch, steps)
+    data = epoch_data(model, teacher, sources, augment, seed, mixup, epoch, steps)
     logs = model.fit(data, shuffle=False, verbose=0).history
     accuracy, loss = _scores(predict(model, validation), validation.label)
     record = {
