@@ -1,8 +1,33 @@
-"""Score both models, before and after transfer, on the test faces of both data sets.
+"""Score both models, before and after transfer, on the test faces of both data sets: the only stage that reads them.
 
-In: data/models/{pretrain,transfer}.weights.h5; the test rows of data/csvs/<dataset>/merged.csv and their arrays.
-Out: metrics/evaluate.json (data set -> model -> emotion), data/predictions/<dataset>.csv with a row for each test face,
-and the pictures and plot tables in data/figures/.
+In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and its arrays (test rows; validation rows
+for the temperature alone); data/manifest/ for people and annotators.
+Out: metrics/evaluate.json (data set -> model -> figure, or emotion -> figure), metrics/intervals.json (the same tree with
+the 95 % interval of each figure), metrics/analysis.json (the tables of data/evaluation/ but the first and the last);
+data/predictions/<dataset>.csv with a row for each test face; the pictures and plot tables in data/figures/; and
+data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one of `emotions:` or `all`, `model`
+is before or after, shares are 0 to 1, and low and high end a 95 % interval:
+  scores.csv       dataset, model, emotion, faces, figure, value, low, high. Figures of `all`: accuracy, balanced_accuracy,
+                   macro_f1, log_loss, ece, temperature, log_loss_calibrated, ece_calibrated; of an emotion: precision,
+                   recall, f1
+  differences.csv  dataset, emotion, faces, before, after, difference (after - before), low, high, gained (faces right
+                   after transfer alone), lost (right before it alone), p_value (exact McNemar). Accuracy; of an emotion
+                   its recall
+  robustness.csv   dataset, model, distortion (none, blur, light, noise, jpeg, rotation, size), strength (0 for none, 1 to
+                   3), amount (as in params.yaml; empty for none), faces, accuracy, low, high
+  ceilings.csv     emotion (the uploader's label), faces, decided (faces with a majority of annotators), agreement (share
+                   of the decided whose majority is the uploader's label), low, high. Korean only, as all that follow
+  labels.csv       model, label (uploader, majority), emotion (by that label), faces, accuracy (of an emotion its recall),
+                   low, high. The same faces for both labels: those for which both are among `emotions:`
+  people.csv       model, subset (all, seen, unseen: whether the person is in the training split too), people, faces,
+                   accuracy, low, high, difference (this accuracy - that on unseen people), difference_low,
+                   difference_high
+  groups.csv       attribute (gender, age, professional), group, people, faces, enough (True, or False: too few people for
+                   a statement, and no accuracy), model, accuracy, low, high
+  gaps.csv         attribute, model, best, worst (groups, among those with enough people), gap (difference of their
+                   accuracy), low, high, smallest (group, of all), smallest_people
+  reliability.csv  dataset, model, calibrated (True after temperature scaling), bin (1 to 15), low, high (edges of the
+                   bin), faces, confidence (mean), accuracy
 Run: python -m stages.evaluate
 """
 
