@@ -39,7 +39,7 @@ PARAMS: dict[str, Any] = {
             "validation": 0.3,
             "seed": 1,
         },
-        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1},
+        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1} | {"people": 1},
     },
 }
 
