@@ -87,7 +87,8 @@ def main() -> None:
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
     for dataset, title in TITLES.items():
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
-        faces, validation = (read_faces(csv, arrays, split, emotions) for split in ("test", "validation"))
+        faces = read_faces(csv, arrays, "test", emotions)
+        validation = read_faces(csv, arrays, "validation", emotions)
         table = test_rows(csv) if dataset == "fer2013" else with_people(test_rows(csv), read_table(csv))
         # FER2013 does not say who is on a picture.
         unit = table["id" if dataset == "fer2013" else "person"].to_numpy()

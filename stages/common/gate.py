@@ -41,7 +41,8 @@ def falls(changed: dict[str, Any], limit: float) -> list[str]:
     `dvc metrics diff --json` does; one of them may be missing.
     """
     found = []
-    for name, values in changed.items():
+    # DVC's own order varies from run to run.
+    for name, values in sorted(changed.items()):
         dataset, model, *rest = name.split(".")
         old, new = values.get("old"), values.get("new")
         if rest[1:] != [FIGURE] or old is None:
