@@ -89,7 +89,7 @@ def main() -> None:
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
         faces = read_faces(csv, arrays, "test", emotions)
         validation = read_faces(csv, arrays, "validation", emotions)
-        table = test_rows(csv) if dataset == "fer2013" else with_people(test_rows(csv), read_table(csv))
+        table = rows_of_test(csv) if dataset == "fer2013" else with_people(rows_of_test(csv), read_table(csv))
         # FER2013 does not say who is on a picture.
         unit = table["id" if dataset == "fer2013" else "person"].to_numpy()
         bootstrap = Bootstrap(unit, resamples, seed)
@@ -123,7 +123,7 @@ def main() -> None:
         print(f"{title}: accuracy {before:.1%} before transfer, {after:.1%} after")
 
 
-def test_rows(csv: Path) -> pd.DataFrame:
+def rows_of_test(csv: Path) -> pd.DataFrame:
     """The rows of the test faces, in the order of `read_faces`: id, path, label, person."""
     table = read_table(csv)
     return table.loc[table["split"] == "test", ["id", "path", "label", "person"]].reset_index(drop=True)

@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn
 
 from stages.common.bootstrap import Bootstrap
 from stages.common.calibration import apply_temperature
-from stages.common.comparison import agreement, table
+from stages.common.comparison import agreement, distortions, parts, table
 from stages.common.figures import save_before_after, save_confusions
 from stages.common.scores import confusion, resampled_scores, scores
 
@@ -152,3 +152,34 @@ def test_agreement_is_a_sentence() -> None:
     text = agreement({"all": {"agreement": 0.8}, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
     assert "80.0%" in text and "happy 92.0%, sad 60.0%" in text
     assert "(all" not in text
+
+
+def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
+    half = {"faces": 40, "accuracy": 0.5, "low": 0.4, "high": 0.6}
+    few, nobody = {"people": 2, "faces": 8, "enough": False}, {"people": 0, "faces": 0}
+    text = parts(
+        {
+            "labels": {m: {"uploader": {"all": half}, "majority": {"all": half}} for m in ("before", "after")},
+            "people": {m: {"seen": nobody, "unseen": half | {"people": 9}} for m in ("before", "after")},
+            "groups": {"age": {"60s": dict.fromkeys(("before", "after"), few)}},
+            "gaps": {
+                "age": {m: {"smallest_people": 2} for m in ("before", "after")},
+                "gender": {m: {"gap": 0.1, "low": -0.05, "high": 0.2} for m in ("before", "after")},
+            },
+        }
+    )
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "uploader's label 40 50.0 [40.0, 60.0] 50.0 [40.0, 60.0]" in lines
+    assert "seen people 0 0 - -" in lines
+    assert "unseen people 9 40 50.0 [40.0, 60.0] 50.0 [40.0, 60.0]" in lines
+    assert "age 60s 2 8 too few people too few people" in lines
+    assert "largest gap by gender 10.0 [-5.0, 20.0] 10.0 [-5.0, 20.0]" in lines
+    assert not any("gap by age" in line for line in lines)
+
+
+def test_distortions_in_the_order_of_their_strength() -> None:
+    blur = {"1": {"amount": 2, "accuracy": 0.75}, "2": {"amount": 4, "accuracy": 0.25}}
+    by_name = {"none": {"0": {"accuracy": 1.0}}, "blur": blur}
+    lines = distortions({d: dict.fromkeys(("before", "after"), by_name) for d in ("fer2013", "korean")}).splitlines()
+    assert lines[1].split() == ["none", "100", "100", "100", "100"]
+    assert " ".join(lines[2].split()) == "blur 2, 4" + 4 * " 75 / 25"

@@ -28,7 +28,7 @@ def main() -> None:
     metrics, intervals, analysis = (_read(path) for path in (METRICS, INTERVALS, ANALYSIS))
     for dataset, title in TITLES.items():
         print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
-    print(f"{agreement(analysis['ceilings'])}\n")
+    print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
     print("Pictures:", *sorted(path.as_posix() for path in FIGURES.glob("*.png")), sep="\n  ")
 
 
@@ -68,6 +68,45 @@ def agreement(ceilings: dict[str, Any]) -> str:
         f"The majority of the annotators sees what the uploader meant in {ceilings['all']['agreement']:.1%} of the\n"
         f"Korean test faces ({shares})."
     )
+
+
+def parts(analysis: dict[str, Any]) -> str:
+    """Both models' accuracy on parts of the Korean test faces and against both labels, in percent with intervals."""
+    rows = [
+        (f"{name}'s label", {m: analysis["labels"][m][name]["all"] for m in MODELS})
+        for name in ("uploader", "majority")
+    ]
+    rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in ("seen", "unseen")]
+    for attribute, groups in analysis["groups"].items():
+        rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
+    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>19}{'after':>19}"]
+    for name, by_model in rows:
+        before, after = (by_model[m] for m in MODELS)
+        known = "accuracy" in before
+        unknown = "too few people" if before["faces"] else "-"
+        figures = [_interval(v["accuracy"], v["low"], v["high"]) if known else unknown for v in (before, after)]
+        people = f"{before['people']:,}" if "people" in before else ""
+        lines.append(f"  {name:24}{people:>8}{before['faces']:>8,}{figures[0]:>19}{figures[1]:>19}")
+    for attribute, gaps in analysis["gaps"].items():
+        if all("gap" in gaps[m] for m in MODELS):
+            figures = [_interval(gaps[m]["gap"], gaps[m]["low"], gaps[m]["high"]) for m in MODELS]
+            lines.append(f"  {f'largest gap by {attribute}':40}{figures[0]:>19}{figures[1]:>19}")
+    return "\n".join(lines)
+
+
+def distortions(robustness: dict[str, Any]) -> str:
+    """Both models' accuracy on distorted test faces, in percent, weakest distortion first."""
+    columns = [(dataset, model) for dataset in TITLES for model in MODELS]
+    heads = [f"{dataset} {model}" for dataset, model in columns]
+    lines = [f"{'Accuracy when distorted':32}" + "".join(f"{head:>17}" for head in heads)]
+    for name, strengths in robustness["fer2013"]["before"].items():
+        amounts = ", ".join(f"{value['amount']:g}" for value in strengths.values() if "amount" in value)
+        cells = [
+            " / ".join(f"{100 * value['accuracy']:.0f}" for value in robustness[dataset][model][name].values())
+            for dataset, model in columns
+        ]
+        lines.append(f"  {name:10}{amounts:20}" + "".join(f"{cell:>17}" for cell in cells))
+    return "\n".join(lines)
 
 
 def _interval(value: float, low: float, high: float, sign: str = "") -> str:
