@@ -67,6 +67,7 @@ def test_temperature_has_the_lowest_log_loss() -> None:
 
 def test_temperature_by_hand() -> None:
     assert apply_temperature(np.array([[0.8, 0.2]]), 2) == pytest.approx(np.array([[2 / 3, 1 / 3]]))
+    assert apply_temperature(np.array([0.8, 0.2]), 2) == pytest.approx(np.array([2 / 3, 1 / 3]))
     assert apply_temperature(np.array([[0.8, 0.2]]), 0.5) == pytest.approx(np.array([[16 / 17, 1 / 17]]))
 
 

@@ -24,11 +24,11 @@ def fit_temperature(label: np.ndarray, probability: np.ndarray) -> float:
 
 
 def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities float64 (n, classes), none of them 0, whose logits are divided by `temperature`.
+    """Probabilities float64 (..., classes), none of them 0, whose logits are divided by `temperature`.
 
     Above 1 they come closer to each other, below 1 they move apart; their order stays.
     """
-    return np.asarray(softmax(np.log(np.maximum(probability, LEAST, dtype=np.float64)) / temperature, axis=1))
+    return np.asarray(softmax(np.log(np.maximum(probability, LEAST, dtype=np.float64)) / temperature, axis=-1))
 
 
 def log_losses(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
