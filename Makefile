@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup run table test lint clean
+.PHONY: help setup run table gate test lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -18,6 +18,10 @@ run: .venv/installed  ## run what is left of the pipeline, then print the table 
 
 table: .venv/installed  ## print that table again
 	@python -m stages.common.comparison
+
+AGAINST ?= HEAD^
+gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.fall
+	@dvc metrics diff --json $(AGAINST) | python -m stages.common.gate
 
 test: .venv/installed-dev  ## run all tests
 	python -m pytest

@@ -8,10 +8,8 @@ Run: python -m stages.index korean
 
 import argparse
 import itertools
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from stages.common import params
@@ -28,12 +26,13 @@ from stages.common.cleaning import (
 from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS
+from stages.common.majority import majority
 from stages.common.tables import read_table, write_table
 
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
-NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand")
+NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand", "person not used")
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
 
 
@@ -44,6 +43,7 @@ def main() -> None:
     dataset = parser.parse_args().dataset
     emotions, limit = list(params.emotions()), params.section("limits").number("rejected", 0, 1)
     table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
+    people = 1.0
     if dataset == "fer2013":
         settings = params.section("index.fer2013")
         reasons = clean(table, classes, dataset, settings.choice("twins", ("remove", "keep")) == "remove")
@@ -51,7 +51,10 @@ def main() -> None:
         if similar < 1:
             reasons = without_near_twins(table, reasons, similar)
     else:
+        settings = params.section("index.korean")
         reasons = clean(table, classes, dataset, remove_twins=True)
+        people, seed = settings.number("people", 0, 1), settings.integer("seed", 0, 2**31)
+        reasons[left_out(table[reasons == ""], people, seed)] = "person not used"
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -63,7 +66,7 @@ def main() -> None:
     counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
     check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
-    check_splits(merged, emotions, dataset)
+    check_splits(merged, emotions, dataset, people)
     for emotion in emotions:
         write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
     write_table(merged, CSVS / dataset / "merged.csv")
@@ -118,12 +121,6 @@ def read_arrays(dataset: str, splits: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def majority(labels: np.ndarray) -> list[str]:
-    """For each row of annotators' labels, the one that more than half of them chose, or ""."""
-    winners = (Counter(row).most_common(1)[0] for row in labels)
-    return [label if 2 * count > labels.shape[1] else "" for label, count in winners]
-
-
 def shares(units: pd.Series, seed: int) -> list[float]:
     """`share_of` for each row."""
     known = {unit: share_of(unit, seed) for unit in units.unique()}
@@ -166,9 +163,23 @@ def without_near_twins(table: pd.DataFrame, reasons: pd.Series, correlation: flo
     return reasons.where(reasons != "", added.reindex(table.index, fill_value=""))
 
 
-def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str) -> None:
-    """Stop if a split lacks an emotion: nothing could be trained or scored on it."""
-    for split, emotion in itertools.product(SPLITS, emotions):
+def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:
+    """The rows of those training people who are not in the share `people` of them that is used.
+
+    Somebody always is, and whoever is used stays so when the share grows.
+    """
+    training = table[table["split"] == "train"]
+    order = sorted(training["person"].unique(), key=lambda person: share_of(f"used {person}", seed))
+    unused = order[max(round(people * len(order)), 1) :]
+    return training.index[training["person"].isin(unused)]
+
+
+def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:
+    """Stop if a split lacks an emotion: nothing could be trained or scored on it.
+
+    A share of the training `people` may show fewer emotions, which is for the study of how many it takes.
+    """
+    for split, emotion in itertools.product(SPLITS if people == 1 else SPLITS[1:], emotions):
         if not ((merged["split"] == split) & (merged["label"] == emotion)).any():
             raise UserError(
                 f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "

@@ -16,7 +16,7 @@ PARAMS: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
     "data": {"fer2013": "fer", "korean": "korean"},
     "runtime": {"engine": "serial", "workers": 2, "address": None},
-    "limits": {"rejected": 1},
+    "limits": {"rejected": 1, "fall": 0.1},
     "rename": {"max_megabytes": 20},
     "crop": {
         "detect_side": 480,
@@ -41,7 +41,7 @@ PARAMS: dict[str, Any] = {
             "validation": 0.3,
             "seed": 1,
         },
-        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1},
+        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1} | {"people": 1},
     },
 }
 

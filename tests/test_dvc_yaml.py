@@ -13,6 +13,7 @@ from stages.common import faces
 
 ROOT = Path(__file__).parent.parent
 UNTRACKED = {"data", "runtime", "limits"}
+COMMANDS = ["stages/common/gate.py"]  # read params as a stage does
 STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
 
 
@@ -121,8 +122,9 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     [leaf for name, value in load("params.yaml").items() if name != "emotions" for leaf in leaves(name, value)],
 )
 def test_every_value_in_params_is_read(section: str, key: str) -> None:
-    """A stage that reads the section names the key, itself or in a module that it imports."""
-    readers = [f"stages/{stage}.py" for stage in STAGES if section in sections_read_by(f"stages/{stage}.py")]
+    """A stage or command that reads the section names the key, itself or in a module that it imports."""
+    files = [*(f"stages/{stage}.py" for stage in STAGES), *COMMANDS]
+    readers = [file for file in files if section in sections_read_by(file)]
     texts = {
         node.value
         for module in set().union(*map(closure, readers))

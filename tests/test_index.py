@@ -10,6 +10,7 @@ from samples import noise
 
 from stages import index
 from stages.common.arrays import ArrayWriter
+from stages.common.cleaning import share_of
 from stages.common.tables import read_table, write_table
 
 Run = Callable[..., str]
@@ -265,7 +266,7 @@ def test_korean_without_any_face(run_stage: Run) -> None:
     assert run_stage("index", "korean").startswith("error: korean has no face left for angry in train;")
 
 
-@pytest.mark.parametrize("key", ["label", "split", "validation", "test", "seed"])
+@pytest.mark.parametrize("key", ["label", "split", "validation", "test", "seed", "people"])
 def test_korean_settings_are_checked(run_stage: Run, set_params: Any, key: str) -> None:
     write_korean()
     set_params({f"index.korean.{key}": "wrong"})
@@ -279,3 +280,46 @@ def test_same_bytes_again(run_stage: Run) -> None:
         assert run_stage("index", "korean") == ""
         results.append({str(p): p.read_bytes() for p in Path("data/csvs").rglob("*.csv")})
     assert results[0] == results[1]
+
+
+def test_a_share_of_the_training_people(run_stage: Run, set_params: Any) -> None:
+    write_korean()
+    used: list[set[str]] = []
+    others: list[pd.DataFrame] = []
+    for people in (0, 0.1, 0.3, 1):
+        set_params({"index.korean.people": people})
+        assert run_stage("index", "korean") == ""
+        metrics = check("korean")
+        merged = csv("korean", "merged")
+        used.append(set(merged.loc[merged["split"] == "train", "person"]))
+        others.append(merged[merged["split"] != "train"].reset_index(drop=True))
+        rejected = csv("korean", "rejected")
+        assert set(rejected["reason"]) == ({"person not used"} if people < 1 else set())
+        assert set(rejected["split"]) <= {"train"}
+        assert not set(rejected["person"]) & used[-1], "people are used whole or not at all"
+        assert metrics["train"]["people"] == len(used[-1])
+    everybody = len(used[-1])
+    assert [len(people) for people in used] == [1, round(0.1 * everybody), round(0.3 * everybody), everybody]
+    assert used[0] < used[1] < used[2] < used[3]
+    assert all(other.equals(others[0]) for other in others), "the other splits must stay as they are"
+    shares = [share_of(person, 1) for person in used[2]]
+    assert np.mean(shares) == pytest.approx(0.8, abs=0.12), "not those next to the border of the validation split"
+
+
+def test_few_people_need_not_show_each_emotion(run_stage: Run, set_params: Any) -> None:
+    """The first person used shows only one emotion; the splits that are scored must still show all."""
+    write_korean(lambda number, emotion: ("happy" if (number - 1) // 6 % 4 else emotion,) * 4)
+    set_params({"index.korean.people": 0})
+    stopped = run_stage("index", "korean")
+    merged = csv("korean", "merged")
+    assert stopped == ""
+    assert merged.loc[merged["split"] == "train", "person"].nunique() == 1
+    assert merged.loc[merged["split"] == "train", "label"].unique().tolist() == ["happy"]
+    for split in ("validation", "test"):
+        assert set(merged.loc[merged["split"] == split, "label"]) == set(EMOTIONS)
+
+
+def test_people_not_used_are_no_damage(run_stage: Run, set_params: Any) -> None:
+    write_korean()
+    set_params({"index.korean.people": 0.1, "limits.rejected": 0.01})
+    assert run_stage("index", "korean") == ""

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
+from sklearn.metrics import log_loss, precision_recall_fscore_support
 
 from tests.tiny import shrink
 
@@ -114,7 +115,8 @@ def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
     path.write_text(json.dumps(records), encoding="utf-8")
     # The drawn sample is the output of a stage, which would put the label right again.
     run(repository, "dvc", "freeze", "sample")
-    assert stages_run(run(repository, "dvc", "repro")) == {"rename", "crop@validation-sad", "sheets", "index@korean"}
+    stages = {"rename", "crop@validation-sad", "sheets", "index@korean", "evaluate"}  # evaluate: what annotators saw
+    assert stages_run(run(repository, "dvc", "repro")) == stages
 
 
 def test_runtime_changes_no_byte(repository: Path) -> None:
@@ -133,7 +135,7 @@ def test_an_experiment_with_a_learning_rate(repository: Path, lr: str) -> None:
     assert changed["params.yaml"]["finetune.lr"]["new"] == float(lr)
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
     for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
-        assert {f"{model}.{emotion}.accuracy" for emotion in EMOTIONS} <= set(difference)
+        assert {f"{model}.accuracy", *(f"{model}.{emotion}.recall" for emotion in EMOTIONS)} <= set(difference)
     plots = run(repository, "dvc", "plots", "diff")
     assert "index.html" in plots
     assert "WARNING" not in plots
@@ -281,15 +283,73 @@ def test_predictions_give_the_metrics(built: Path) -> None:
             right = faces[model] == faces["label"]
             assert right.mean() == pytest.approx(expected["accuracy"], abs=1e-6)
             for emotion in EMOTIONS:
-                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion]["accuracy"], abs=1e-6)
+                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion]["recall"], abs=1e-6)
             probabilities = faces[[f"{model}_{emotion}" for emotion in EMOTIONS]]
             assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
+
+
+def evaluation(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / "data/evaluation" / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> None:
+    """Recomputed with scikit-learn or by hand, and each with an interval around it."""
+    found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"])
+    assert found["value"].notna().all()
+    for dataset in ("fer2013", "korean"):
+        faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)
+        for model in ("before", "after"):
+            here = found.loc[dataset, model]
+            by_class = precision_recall_fscore_support(faces["label"], faces[model], labels=EMOTIONS, zero_division=0)
+            for name, values in zip(("precision", "recall", "f1"), by_class, strict=False):
+                assert [here.loc[(e, name), "value"] for e in EMOTIONS] == pytest.approx(list(values), abs=1e-6)
+            order = sorted(EMOTIONS)  # scikit-learn's
+            probability = faces[[f"{model}_{emotion}" for emotion in order]].to_numpy()
+            loss = log_loss(faces["label"], probability / probability.sum(axis=1, keepdims=True), labels=order)
+            assert here.loc[("all", "log_loss"), "value"] == pytest.approx(loss, abs=1e-4)
+            bins = evaluation(built, "reliability").query("dataset == @dataset and model == @model")
+            for calibrated, figure in ((False, "ece"), (True, "ece_calibrated")):
+                part = bins[bins["calibrated"] == calibrated].dropna()
+                ece = (part["faces"] * (part["confidence"] - part["accuracy"]).abs()).sum() / len(faces)
+                assert here.loc[("all", figure), "value"] == pytest.approx(ece, abs=1e-5)
+        change = evaluation(built, "differences").set_index(["dataset", "emotion"]).loc[(dataset, "all")]
+        right = {model: faces[model] == faces["label"] for model in ("before", "after")}
+        assert change["gained"] == (right["after"] & ~right["before"]).sum()
+        assert change["lost"] == (right["before"] & ~right["after"]).sum()
+    ends = found.drop(index="temperature", level="figure")
+    assert (ends["low"] <= ends["value"] + 1e-6).all() and (ends["value"] <= ends["high"] + 1e-6).all()
+    groups = evaluation(built, "groups").set_index(["attribute", "group", "model"])
+    known = groups[groups["enough"]]
+    assert len(known) and known["accuracy"].notna().all()
+    assert groups.loc[~groups["enough"], "accuracy"].isna().all()
+    for (attribute, group, model), row in known.iterrows():
+        part = faces[faces[attribute] == group]
+        assert row["accuracy"] == pytest.approx((part[model] == part["label"]).mean(), abs=1e-6)
+        assert row["people"] == part["person"].nunique()
+    undistorted = evaluation(built, "robustness").query("distortion == 'none'")
+    assert undistorted["accuracy"].tolist() == pytest.approx(
+        [found.loc[(d, m, "all", "accuracy"), "value"] for d in ("fer2013", "korean") for m in ("before", "after")]
+    )
+
+
+def test_the_official_split_tells_people_seen_in_training_from_others(repository: Path) -> None:
+    run(repository, "dvc", "exp", "run", "-S", "index.korean.split=official", "-S", "index.korean.people=0.5")
+    index = index_of(repository, "korean")
+    faces = index[index["split"] == "test"]
+    trained = set(index.loc[index["split"] == "train", "person"])
+    table = evaluation(repository, "people").query("model == 'after'").set_index("subset")
+    assert table.loc["seen", "people"] == len(trained & set(faces["person"])) > 0
+    assert table.loc["seen", "faces"] == faces["person"].isin(trained).sum()
+    assert table.loc["unseen", "faces"] == len(faces) - table.loc["seen", "faces"] > 0
+    difference = table.loc["seen", "accuracy"] - table.loc["unseen", "accuracy"]
+    assert table.loc["seen", "difference"] == pytest.approx(difference, abs=2e-6)
+    assert "seen people" in run(repository, "python", "-m", "stages.common.comparison")
 
 
 def test_the_table_and_its_pictures(built: Path) -> None:
     table = run(built, "python", "-m", "stages.common.comparison")
     for emotion in EMOTIONS:
-        assert re.search(rf"^  {emotion} +\d+ +[\d.]+% +[\d.]+% +[+-][\d.]+$", table, re.MULTILINE)
+        assert re.search(rf"^  {emotion} +\d+( +[-+]?[\d.]+ \[[^]]+\]){{3}} +<?[\d.]+$", table, re.MULTILINE)
     pictures = re.findall(r"data/figures/\S+\.png", table)
     assert len(pictures) == 4
     assert all((built / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)

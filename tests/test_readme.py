@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.comparison import TITLES, table
+from stages.common.comparison import ANALYSIS, INTERVALS, METRICS, TITLES, agreement, distortions, parts, table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -13,8 +13,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("dataset", list(TITLES))
 def test_table_is_that_of_the_committed_metrics(dataset: str) -> None:
-    metrics = json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))
-    assert table(TITLES[dataset], metrics[dataset]) in README
+    metrics, intervals, analysis = (
+        json.loads((ROOT / path).read_text(encoding="utf-8")) for path in (METRICS, INTERVALS, ANALYSIS)
+    )
+    assert table(TITLES[dataset], metrics[dataset], intervals[dataset], analysis["differences"][dataset]) in README
+    for text in (parts(analysis), agreement(analysis["ceilings"]), distortions(analysis["robustness"])):
+        assert text in README
 
 
 def test_tree_has_a_line_for_each_file_of_ours() -> None:

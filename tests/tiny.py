@@ -12,6 +12,8 @@ TINY: dict[str, dict[str, Any]] = {
     "model": {"blocks": [[4], [8]]},
     "pretrain": {"epochs": 2},
     "finetune": {"epochs": 2},
+    "evaluate": {"resamples": 200, "group_people": 3},
+    "robustness": {"faces": 100},
 }
 
 

@@ -10,34 +10,111 @@ from typing import Any
 from stages.common.errors import UserError, run
 
 METRICS = Path("metrics/evaluate.json")
+INTERVALS = Path("metrics/intervals.json")
+ANALYSIS = Path("metrics/analysis.json")
 FIGURES = Path("data/figures")
 MODELS = ("before", "after")
 TITLES = {"fer2013": "FER2013 test faces", "korean": "Korean test faces"}
+SHARES = {
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "ece": "ECE",
+    "ece_calibrated": "scaled ECE",
+}
 
 
 def main() -> None:
     """Print the tables of all test sets and the paths of the pictures."""
-    if not METRICS.exists():
-        raise UserError(f"{METRICS} is missing; run `dvc repro` to make it.")
-    for dataset, metrics in json.loads(METRICS.read_text(encoding="utf-8")).items():
-        print(f"{table(TITLES[dataset], metrics)}\n")
+    metrics, intervals, analysis = (_read(path) for path in (METRICS, INTERVALS, ANALYSIS))
+    for dataset, title in TITLES.items():
+        print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
+    print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
     print("Pictures:", *sorted(path.as_posix() for path in FIGURES.glob("*.png")), sep="\n  ")
 
 
-def table(title: str, metrics: dict[str, Any]) -> str:
-    """Both models' figures on one test set in percent, and the difference in percentage points."""
-    before, after = (metrics[name] for name in MODELS)
-    lines = [f"{title:26}{'faces':>8}{'before':>9}{'after':>9}{'change':>9}"]
-    for name, value in before.items():
-        if isinstance(value, dict):
-            lines.append(_line(name, f"{value['faces']:,}", value["accuracy"], after[name]["accuracy"]))
-        elif name != "faces":
-            lines.append(_line(name.replace("_", " "), f"{before['faces']:,}", value, after[name]))
+def _read(path: Path) -> Any:
+    if not path.exists():
+        raise UserError(f"{path} is missing; run `dvc repro` to make it.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differences: dict[str, Any]) -> str:
+    """Both models' figures on one test set in percent with 95 % intervals, and the difference in percentage points.
+
+    Of an emotion it is the recall. The differences are those of `stages.common.paired`; p is that of McNemar's test.
+    """
+    lines = [f"{title:20}{'faces':>6}{'before':>21}{'after':>21}{'change':>24}{'p':>8}"]
+    for name, difference in differences.items():
+        figure, values, ends = "recall", *({m: tree[m].get(name) for m in MODELS} for tree in (metrics, intervals))
+        if name == "all":
+            figure, values, ends = "accuracy", metrics, intervals
+        before, after = (_interval(values[m][figure], **ends[m][figure]) for m in MODELS)
+        change = _interval(difference["difference"], difference["low"], difference["high"], "+")
+        label = "accuracy" if name == "all" else name
+        lines.append(
+            f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
+        )
+    for figure, label in SHARES.items():
+        before, after = (_interval(metrics[m][figure], **intervals[m][figure]) for m in MODELS)
+        change = f"{100 * (metrics['after'][figure] - metrics['before'][figure]):+.1f}"
+        lines.append(f"  {label:18}{metrics['before']['faces']:>6,}{before:>21}{after:>21}{change:>11}")
     return "\n".join(lines)
 
 
-def _line(name: str, faces: str, before: float, after: float) -> str:
-    return f"  {name:24}{faces:>8}{before:>9.1%}{after:>9.1%}{100 * (after - before):>+9.1f}"
+def agreement(ceilings: dict[str, Any]) -> str:
+    """How often the annotators' majority is the uploader's label, in a sentence."""
+    shares = ", ".join(f"{name} {value['agreement']:.1%}" for name, value in ceilings.items() if name != "all")
+    return (
+        f"The majority of the annotators sees what the uploader meant in {ceilings['all']['agreement']:.1%} of the\n"
+        f"Korean test faces ({shares})."
+    )
+
+
+def parts(analysis: dict[str, Any]) -> str:
+    """Both models' accuracy on parts of the Korean test faces and against both labels, in percent with intervals."""
+    rows = [
+        (f"{name}'s label", {m: analysis["labels"][m][name]["all"] for m in MODELS})
+        for name in ("uploader", "majority")
+    ]
+    rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in ("seen", "unseen")]
+    for attribute, groups in analysis["groups"].items():
+        rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
+    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
+    for name, by_model in rows:
+        before, after = (by_model[m] for m in MODELS)
+        known = "accuracy" in before
+        unknown = "too few people" if before["faces"] else "-"
+        figures = [_interval(v["accuracy"], v["low"], v["high"]) if known else unknown for v in (before, after)]
+        people = f"{before['people']:,}" if "people" in before else ""
+        lines.append(f"  {name:24}{people:>8}{before['faces']:>8,}{figures[0]:>21}{figures[1]:>21}")
+    for attribute, gaps in analysis["gaps"].items():
+        if all("gap" in gaps[m] for m in MODELS):
+            figures = [_interval(gaps[m]["gap"], gaps[m]["low"], gaps[m]["high"]) for m in MODELS]
+            lines.append(f"  {f'largest gap by {attribute}':40}{figures[0]:>21}{figures[1]:>21}")
+    return "\n".join(lines)
+
+
+def distortions(robustness: dict[str, Any]) -> str:
+    """Both models' accuracy on distorted test faces, in percent, weakest distortion first."""
+    columns = [(dataset, model) for dataset in TITLES for model in MODELS]
+    heads = [f"{dataset} {model}" for dataset, model in columns]
+    lines = [f"{'Accuracy when distorted':32}" + "".join(f"{head:>17}" for head in heads)]
+    for name, strengths in robustness["fer2013"]["before"].items():
+        amounts = ", ".join(f"{value['amount']:g}" for value in strengths.values() if "amount" in value)
+        cells = [
+            " / ".join(f"{100 * value['accuracy']:.0f}" for value in robustness[dataset][model][name].values())
+            for dataset, model in columns
+        ]
+        lines.append(f"  {name:10}{amounts:20}" + "".join(f"{cell:>17}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _interval(value: float, low: float, high: float, sign: str = "") -> str:
+    return f"{100 * value:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""Accuracy on parts of the test faces: people also trained on and others, genders, ages, professions."""
+
+import numpy as np
+import pandas as pd
+
+from stages.common.bootstrap import Bootstrap, interval
+
+
+def by_familiarity(right: np.ndarray, person: np.ndarray, seen: np.ndarray, bootstrap: Bootstrap) -> pd.DataFrame:
+    """The accuracy on all people, on those whom the model was trained on (`seen`) and on the others (unseen).
+
+    `right` and `seen` are bool (n,), `person` names (n,). The columns are those of people.csv in `stages.evaluate` but
+    for model; what an empty part would have is NaN.
+    """
+    unseen = bootstrap.means(right, ~seen)
+    rows = []
+    for name, some in (("all", np.ones(len(right), bool)), ("seen", seen), ("unseen", ~seen)):
+        resampled = bootstrap.means(right, some)
+        accuracy = _mean(right[some])
+        row = [name, len(set(person[some])), some.sum(), accuracy, *interval(resampled)]
+        if name == "unseen":
+            row += [np.nan] * 3
+        else:
+            row += [accuracy - _mean(right[~seen]), *interval(resampled - unseen)]
+        rows.append(row)
+    columns = ["subset", "people", "faces", "accuracy", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
+
+
+def by_group(
+    right: np.ndarray, person: np.ndarray, group: np.ndarray, least: int, bootstrap: Bootstrap
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The accuracy on each group, and the largest gap between two; groups of fewer than `least` people have neither.
+
+    `right` is bool (n,); `person` and `group` are names (n,). The columns are those of groups.csv and gaps.csv in
+    `stages.evaluate` but for attribute and model; the second table has one row. The gap is that of the groups which
+    happen to be best and worst, so chance alone makes one; its interval takes the two as given.
+    """
+    rows = []
+    for name in sorted(set(group)):
+        some = group == name
+        people = len(set(person[some]))
+        figures = (right[some].mean(), *interval(bootstrap.means(right, some))) if people >= least else (np.nan,) * 3
+        rows.append((name, people, some.sum(), people >= least, *figures))
+    groups = pd.DataFrame(rows, columns=["group", "people", "faces", "enough", "accuracy", "low", "high"])
+    # The first of equals, in the order of names.
+    smallest = groups.iloc[int(groups["people"].argmin())]
+    known = groups[groups["enough"]]
+    gap = {"best": "", "worst": "", "gap": np.nan, "low": np.nan, "high": np.nan}
+    if len(known) > 1:
+        best, worst = known.iloc[int(known["accuracy"].argmax())], known.iloc[int(known["accuracy"].argmin())]
+        means = [bootstrap.means(right, group == name) for name in (best["group"], worst["group"])]
+        low, high = interval(means[0] - means[1])
+        gap = {"best": best["group"], "worst": worst["group"], "gap": best["accuracy"] - worst["accuracy"]}
+        gap |= {"low": low, "high": high}
+    return groups, pd.DataFrame([gap | {"smallest": smallest["group"], "smallest_people": smallest["people"]}])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
