@@ -437,3 +437,17 @@ def test_the_report_in_a_browser_without_a_network(built: Path, browser: Any, wi
     links = page.evaluate("[...document.querySelectorAll('a')].map(link => link.getAttribute('href').slice(1))")
     assert set(links) <= set(names)
     context.close()
+
+
+def test_dvc_shows_the_charts_without_a_network(repository: Path, browser: Any) -> None:
+    """Of DVC's own page only the interactive charts are missing, whose scripts it loads from elsewhere."""
+    run(repository, "dvc", "plots", "show")
+    context = browser.new_context(offline=True)
+    page, wrong = context.new_page(), []
+    page.on("requestfailed", lambda request: wrong.append(request.url))
+    page.goto((repository / "dvc_plots/index.html").as_uri())
+    assert all("/npm/vega" in url for url in wrong)
+    shown = page.evaluate("[...document.images].filter(image => image.naturalWidth > 0).map(image => image.src)")
+    charts = [name.rpartition("report_figures_")[2] for name in shown if "report_figures_" in name]
+    assert sorted(charts) == sorted(path.name for path in (repository / "data/report/figures").iterdir())
+    context.close()
