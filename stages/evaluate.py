@@ -54,7 +54,7 @@ from stages.common.groups import by_familiarity, by_group
 from stages.common.labels import ANNOTATORS
 from stages.common.majority import majority
 from stages.common.paired import differences
-from stages.common.robustness import DistortedFaces, from_params, some_faces
+from stages.common.robustness import DistortedFaces, Robustness, some_faces
 from stages.common.scores import ALL, resampled_scores, scores
 from stages.common.tables import read_table, write_table
 
@@ -85,6 +85,7 @@ def main() -> None:
     settings = params.section("evaluate")
     seed, resamples = settings.integer("seed", 0, 2**31 - 1), settings.integer("resamples", 100, 100_000)
     least = settings.integer("group_people", 1, 1_000_000)
+    robustness = Robustness.from_params()
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
     for dataset in TITLES:
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
@@ -102,7 +103,7 @@ def main() -> None:
             for kind, part in {
                 "scores": score(faces.label, probability, temperature, bootstrap, emotions),
                 "reliability": reliabilities(faces.label, probability, temperature),
-                "robustness": distorted_accuracies(network, faces, unit, resamples, seed),
+                "robustness": distorted_accuracies(network, faces, robustness, unit, resamples, seed),
             }.items():
                 tables[kind].append(keyed(part, dataset=dataset, model=name))
         changes = differences(faces.label, probabilities["before"], probabilities["after"], bootstrap, emotions)
@@ -189,16 +190,15 @@ def reliabilities(label: np.ndarray, probability: np.ndarray, temperature: float
 
 
 def distorted_accuracies(
-    network: keras.Model, faces: Faces, unit: np.ndarray, resamples: int, seed: int
+    network: keras.Model, faces: Faces, robustness: Robustness, unit: np.ndarray, resamples: int, seed: int
 ) -> pd.DataFrame:
     """The rows of robustness.csv for one model and data set: the same faces as they are and under each distortion."""
-    section = params.section("robustness")
-    some = some_faces(len(faces), section.integer("faces", 1, 10_000_000), section.integer("seed", 0, 2**31 - 1))
+    some = some_faces(len(faces), robustness.faces, robustness.seed)
     bootstrap = Bootstrap(unit[some], resamples, seed)
     everybody = np.ones(len(some), bool)
     rows = []
-    for name, strength, amount, distort in from_params():
-        distorted = DistortedFaces(faces, some, distort, section.integer("seed", 0, 2**31 - 1))
+    for name, strength, amount, distort in robustness.distortions:
+        distorted = DistortedFaces(faces, some, distort, robustness.seed)
         right = predict(network, distorted).argmax(axis=1) == distorted.label
         rows.append((name, strength, amount, len(some), right.mean(), *interval(bootstrap.means(right, everybody))))
     columns = ["distortion", "strength", "amount", "faces", "accuracy", "low", "high"]

@@ -314,7 +314,7 @@ def evaluation(folder: Path, name: str) -> pd.DataFrame:
 
 def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> None:
     """Recomputed with scikit-learn or by hand, and each with an interval around it."""
-    found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"])
+    found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"]).sort_index()
     assert found["value"].notna().all()
     for dataset in ("fer2013", "korean"):
         faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)

@@ -10,7 +10,7 @@ import pytest
 from stages.common import robustness
 from stages.common.arrays import ArrayWriter
 from stages.common.dataset import Faces
-from stages.common.robustness import Distort, DistortedFaces, from_params, some_faces
+from stages.common.robustness import Distort, DistortedFaces, Robustness, some_faces
 
 ROOT = Path(__file__).parent.parent
 SIZE = 48
@@ -75,7 +75,7 @@ def test_size_keeps_the_shape_and_loses_detail() -> None:
 def test_each_is_harmless_at_first_and_worse_with_strength(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found: dict[str, list[float]] = {}
-    for name, strength, amount, function in from_params():
+    for name, strength, amount, function in Robustness.from_params().distortions:
         found.setdefault(name, []).append(distance(function(picture(), np.random.default_rng(1))))
         assert strength == (len(found[name]) if name != "none" else 0)
         assert (amount is None) == (name == "none")

@@ -43,7 +43,7 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
 
     Of an emotion it is the recall. The differences are those of `stages.common.paired`; p is that of McNemar's test.
     """
-    lines = [f"{title:21}{'faces':>6}{'before':>19}{'after':>19}{'change':>22}{'p':>8}"]
+    lines = [f"{title:20}{'faces':>6}{'before':>21}{'after':>21}{'change':>24}{'p':>8}"]
     for name, difference in differences.items():
         figure, values, ends = "recall", *({m: tree[m].get(name) for m in MODELS} for tree in (metrics, intervals))
         if name == "all":
@@ -52,12 +52,12 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
         change = _interval(difference["difference"], difference["low"], difference["high"], "+")
         label = "accuracy" if name == "all" else name
         lines.append(
-            f"  {label:19}{difference['faces']:>6,}{before:>19}{after:>19}{change:>22}{_p(difference['p_value']):>8}"
+            f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
         )
     for figure, label in SHARES.items():
         before, after = (_interval(metrics[m][figure], **intervals[m][figure]) for m in MODELS)
         change = f"{100 * (metrics['after'][figure] - metrics['before'][figure]):+.1f}"
-        lines.append(f"  {label:19}{metrics['before']['faces']:>6,}{before:>19}{after:>19}{change:>9}")
+        lines.append(f"  {label:18}{metrics['before']['faces']:>6,}{before:>21}{after:>21}{change:>11}")
     return "\n".join(lines)
 
 
@@ -79,18 +79,18 @@ def parts(analysis: dict[str, Any]) -> str:
     rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in ("seen", "unseen")]
     for attribute, groups in analysis["groups"].items():
         rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
-    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>19}{'after':>19}"]
+    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
     for name, by_model in rows:
         before, after = (by_model[m] for m in MODELS)
         known = "accuracy" in before
         unknown = "too few people" if before["faces"] else "-"
         figures = [_interval(v["accuracy"], v["low"], v["high"]) if known else unknown for v in (before, after)]
         people = f"{before['people']:,}" if "people" in before else ""
-        lines.append(f"  {name:24}{people:>8}{before['faces']:>8,}{figures[0]:>19}{figures[1]:>19}")
+        lines.append(f"  {name:24}{people:>8}{before['faces']:>8,}{figures[0]:>21}{figures[1]:>21}")
     for attribute, gaps in analysis["gaps"].items():
         if all("gap" in gaps[m] for m in MODELS):
             figures = [_interval(gaps[m]["gap"], gaps[m]["low"], gaps[m]["high"]) for m in MODELS]
-            lines.append(f"  {f'largest gap by {attribute}':40}{figures[0]:>19}{figures[1]:>19}")
+            lines.append(f"  {f'largest gap by {attribute}':40}{figures[0]:>21}{figures[1]:>21}")
     return "\n".join(lines)
 
 

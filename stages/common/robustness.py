@@ -1,6 +1,7 @@
 """Test faces as worse cameras and worse light would show them: six distortions, each at several strengths."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -69,24 +70,34 @@ def none(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def from_params() -> Iterator[tuple[str, int, int | None, Distort]]:
-    """Name, strength, amount and function of each distortion in the section `robustness:` of params.yaml.
+@dataclass(frozen=True)
+class Robustness:
+    """How many faces are distorted how; a distortion is its name, strength, amount and function.
 
     Strengths count from 1; `none` comes first, with strength 0 and no amount.
     """
-    section = params.section("robustness")
-    amounts = (
-        (blur, section.integers("blur", 1, 100)),
-        (light, section.integers("light", 1, 100)),
-        (noise, section.integers("noise", 1, 255)),
-        (jpeg, section.integers("jpeg", 1, 100)),
-        (rotation, section.integers("rotation", 1, 180)),
-        (size, section.integers("size", 1, 100)),
-    )
-    yield none.__name__, 0, None, none
-    for distort, strengths in amounts:
-        for strength, amount in enumerate(strengths, 1):
-            yield distort.__name__, strength, amount, partial(distort, amount=amount)
+
+    seed: int
+    faces: int
+    distortions: Sequence[tuple[str, int, int | None, Distort]]
+
+    @classmethod
+    def from_params(cls) -> "Robustness":
+        """What the section `robustness:` of params.yaml describes."""
+        section = params.section("robustness")
+        amounts = (
+            (blur, section.integers("blur", 1, 100)),
+            (light, section.integers("light", 1, 100)),
+            (noise, section.integers("noise", 1, 255)),
+            (jpeg, section.integers("jpeg", 1, 100)),
+            (rotation, section.integers("rotation", 1, 180)),
+            (size, section.integers("size", 1, 100)),
+        )
+        distortions: list[tuple[str, int, int | None, Distort]] = [(none.__name__, 0, None, none)]
+        for distort, strengths in amounts:
+            for strength, amount in enumerate(strengths, 1):
+                distortions.append((distort.__name__, strength, amount, partial(distort, amount=amount)))
+        return cls(section.integer("seed", 0, 2**31 - 1), section.integer("faces", 1, 10_000_000), distortions)
 
 
 def some_faces(count: int, most: int, seed: int) -> np.ndarray:
