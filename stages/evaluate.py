@@ -4,9 +4,9 @@ In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv a
 rows for the temperature alone); data/manifest/ for people and annotators.
 Out: metrics/evaluate.json (data set -> model -> figure, or emotion -> figure), metrics/intervals.json (the same tree
 with the 95 % interval of each figure), metrics/analysis.json (the other tables of data/evaluation/ but reliability);
-data/predictions/<dataset>.csv with a row for each test face; the pictures and plot tables in data/figures/; and
-data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one of `emotions:` or `all`,
-`model` is before or after, shares are 0 to 1, and low and high end a 95 % interval. Of both data sets:
+data/predictions/<dataset>.csv with a row for each test face; data/examples/<dataset>*, a few of them to look at (see
+stages/common/examples.py); and data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one
+of `emotions:` or `all`, `model` is before or after, shares are 0 to 1, and low and high end a 95 % interval. Of both:
   scores.csv       dataset, model, emotion, faces, figure, value, low, high. Figures of `all`: accuracy,
                    balanced_accuracy, macro_f1, log_loss, ece, temperature, log_loss_calibrated, ece_calibrated;
                    of an emotion: precision, recall, f1
@@ -45,17 +45,17 @@ from stages.common.backend import keras
 from stages.common.bootstrap import Bootstrap, interval
 from stages.common.calibration import apply_temperature, fit_temperature, reliability
 from stages.common.ceilings import by_label, ceilings
-from stages.common.comparison import ANALYSIS, FIGURES, INTERVALS, METRICS, TITLES
+from stages.common.comparison import ANALYSIS, INTERVALS, METRICS, TITLES
 from stages.common.counts import write_metrics
 from stages.common.dataset import Faces, read_faces
 from stages.common.errors import run
-from stages.common.figures import save_before_after, save_confusions
+from stages.common.examples import write_examples
 from stages.common.groups import by_familiarity, by_group
 from stages.common.labels import ANNOTATORS
 from stages.common.majority import majority
 from stages.common.paired import differences
 from stages.common.robustness import DistortedFaces, Robustness, some_faces
-from stages.common.scores import ALL, confusion, resampled_scores, scores
+from stages.common.scores import ALL, resampled_scores, scores
 from stages.common.tables import read_table, write_table
 
 WEIGHTS = {
@@ -64,6 +64,7 @@ WEIGHTS = {
 }
 MANIFEST = Path("data/manifest")
 TABLES = Path("data/evaluation")
+EXAMPLES = Path("data/examples")
 ATTRIBUTES = ("gender", "age", "professional")
 # For each table in ANALYSIS the columns that say what a row is about; the others are figures.
 KEYS = {
@@ -86,7 +87,7 @@ def main() -> None:
     least = settings.integer("group_people", 1, 1_000_000)
     robustness = Robustness.from_params()
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
-    for dataset, title in TITLES.items():
+    for dataset in TITLES:
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
         faces = read_faces(csv, arrays, "test", emotions)
         validation = read_faces(csv, arrays, "validation", emotions)
@@ -95,8 +96,8 @@ def main() -> None:
         unit = table["id" if dataset == "fer2013" else "person"].to_numpy()
         bootstrap = Bootstrap(unit, resamples, seed)
         probabilities: dict[str, np.ndarray] = {}
-        for name, weights in WEIGHTS.items():
-            network = model.for_prediction(faces.size, len(emotions), weights)
+        networks = {name: model.for_prediction(faces.size, len(emotions), weights) for name, weights in WEIGHTS.items()}
+        for name, network in networks.items():
             probability = probabilities[name] = predict(network, faces)
             temperature = fit_temperature(validation.label, predict(network, validation))
             for kind, part in {
@@ -111,7 +112,7 @@ def main() -> None:
             for kind, part in people_tables(table, probabilities, least, bootstrap, emotions).items():
                 tables[kind].append(part)
         write_predictions(table, probabilities, emotions, Path("data/predictions") / f"{dataset}.csv")
-        write_figures(dataset, title, faces.label, probabilities, changes, emotions)
+        write_examples(EXAMPLES / dataset, faces, table["id"], probabilities["after"], networks)
     results = {kind: pd.concat(parts, ignore_index=True).round(DIGITS) for kind, parts in tables.items()}
     for kind, result in results.items():
         write_table(result, TABLES / f"{kind}.csv")
@@ -259,27 +260,6 @@ def write_predictions(
         parts.append(pd.DataFrame({name: np.array(emotions)[probability.argmax(axis=1)]}))
         parts.append(pd.DataFrame(probability.round(DIGITS), columns=columns))
     write_table(pd.concat(parts, axis=1), path)
-
-
-def write_figures(
-    dataset: str,
-    title: str,
-    label: np.ndarray,
-    probabilities: dict[str, np.ndarray],
-    changes: pd.DataFrame,
-    emotions: list[str],
-) -> None:
-    """Write the PNG pictures of one data set, and the table behind its bar chart for `dvc plots`."""
-    recalls = changes[changes["emotion"] != ALL]
-    save_before_after(FIGURES / f"{dataset}_emotions.png", title, emotions, *(list(recalls[name]) for name in WEIGHTS))
-    shares = [confusion(label, probability) for probability in probabilities.values()]
-    save_confusions(FIGURES / f"{dataset}_confusion.png", title, emotions, *shares)
-    bars = [
-        (f"{row.emotion}, {name}", round(getattr(row, name), DIGITS))
-        for row in recalls.itertuples()
-        for name in WEIGHTS
-    ]
-    write_table(pd.DataFrame(bars, columns=["emotion", "recall"]), FIGURES / f"{dataset}_emotions.csv")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import faces
+from stages.common import faces, page
 
 ROOT = Path(__file__).parent.parent
 UNTRACKED = {"data", "runtime", "limits"}
@@ -83,10 +83,11 @@ def test_every_stage_file_is_a_stage_and_the_other_way_round() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_exactly_the_modules_imported_and_their_network(stage: str) -> None:
+def test_deps_are_exactly_the_modules_imported_and_the_files_they_bring(stage: str) -> None:
     needed = closure(f"stages/{stage}.py")
-    if "stages/common/faces.py" in needed:
-        needed = needed | {faces.YUNET.relative_to(ROOT).as_posix()}
+    for module, file in (("faces", faces.YUNET), ("page", page.TEMPLATE)):
+        if f"stages/common/{module}.py" in needed:
+            needed = needed | {file.relative_to(ROOT).as_posix()}
     for definition in definitions(stage):
         declared = {dep for dep in definition["deps"] if dep.startswith("stages/")}
         assert declared == needed

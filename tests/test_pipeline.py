@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
@@ -21,8 +23,9 @@ from tests.tiny import shrink
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
+EXPERIMENT = {"transfer", "evaluate", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", *CROPS} | {
+EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "report", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
 
@@ -94,10 +97,11 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/common/scores.py", {"evaluate"}),
+        ("stages/common/scores.py", {"evaluate", "report"}),
         ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
         ("stages/common/faces.py", CROPS),
         ("stages/common/contact_sheet.py", {"sheets"}),
+        ("stages/common/report/page.html", {"report"}),
     ],
 )
 def test_editing_a_module_runs_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
@@ -115,7 +119,8 @@ def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
     path.write_text(json.dumps(records), encoding="utf-8")
     # The drawn sample is the output of a stage, which would put the label right again.
     run(repository, "dvc", "freeze", "sample")
-    stages = {"rename", "crop@validation-sad", "sheets", "index@korean", "evaluate"}  # evaluate: what annotators saw
+    # evaluate: what annotators saw
+    stages = {"rename", "crop@validation-sad", "sheets", "index@korean", "evaluate", "report"}
     assert stages_run(run(repository, "dvc", "repro")) == stages
 
 
@@ -130,7 +135,7 @@ def test_runtime_changes_no_byte(repository: Path) -> None:
 
 @pytest.mark.parametrize("lr", ["1e-4", "1e-5"])
 def test_an_experiment_with_a_learning_rate(repository: Path, lr: str) -> None:
-    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == {"transfer", "evaluate"}
+    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == EXPERIMENT
     changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
     assert changed["params.yaml"]["finetune.lr"]["new"] == float(lr)
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
@@ -148,7 +153,22 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     table = pd.read_csv(io.StringIO(run(repository, "dvc", "exp", "show", "--csv", "--no-pager")))
     done = table[table["typ"].isin(["branch_commit", "branch_base"])].dropna(subset=["Experiment"])
     found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
-    assert {(lr, dropout) for lr in (0.001, 0.01) for dropout in (0.0, 0.1)} <= found
+    grid_done = {(lr, dropout) for lr in (0.001, 0.01) for dropout in (0.0, 0.1)}
+    assert grid_done <= found
+    printed = run(repository, "python", "-m", "stages.common.studies", "grid", "finetune.lr", "model.dropout_odd")
+    study = pd.read_csv(repository / "docs/studies/grid.csv")
+    # The committed run is one more combination.
+    assert set(zip(study["finetune.lr"], study["model.dropout_odd"], strict=True)) == grid_done | {(0.004, 0.1)}
+    assert study["validation"].is_monotonic_decreasing
+    for row in study.itertuples():
+        same = (done["finetune.lr"].astype(float) == row[1]) & (done["model.dropout_odd"].astype(float) == row[2])
+        if same.any():
+            assert done.loc[same, "korean.after.accuracy"].astype(float).iloc[0] == row.korean
+    assert printed.count("\n| ") == len(study) + 1
+    run(repository, "dvc", "repro", "report")
+    page = (repository / "data/report/index.html").read_text(encoding="utf-8")
+    assert '<section id="studies">' in page
+    assert "<h3>grid</h3>" in page
 
 
 def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path: Path) -> None:
@@ -204,7 +224,7 @@ def test_stages_open_only_the_files_that_dvc_yaml_declares(repository: Path) -> 
     lock = YAML(typ="safe").load((repository / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     for stage in (
         *("rename", "crop@training-happy", "resize@fer2013", "resize@korean"),
-        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate"),
+        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate", "report"),
     ):
         module, *arguments = lock[stage]["cmd"].removeprefix("python -m ").split()
         opened = run(repository, "python", "-c", OPENED, module, *arguments).split("OPENED\n")[1].splitlines()
@@ -294,7 +314,7 @@ def evaluation(folder: Path, name: str) -> pd.DataFrame:
 
 def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> None:
     """Recomputed with scikit-learn or by hand, and each with an interval around it."""
-    found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"])
+    found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"]).sort_index()
     assert found["value"].notna().all()
     for dataset in ("fer2013", "korean"):
         faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)
@@ -346,10 +366,88 @@ def test_the_official_split_tells_people_seen_in_training_from_others(repository
     assert "seen people" in run(repository, "python", "-m", "stages.common.comparison")
 
 
-def test_the_table_and_its_pictures(built: Path) -> None:
+def test_the_table_leads_to_the_report(built: Path) -> None:
     table = run(built, "python", "-m", "stages.common.comparison")
     for emotion in EMOTIONS:
         assert re.search(rf"^  {emotion} +\d+( +[-+]?[\d.]+ \[[^]]+\]){{3}} +<?[\d.]+$", table, re.MULTILINE)
-    pictures = re.findall(r"data/figures/\S+\.png", table)
-    assert len(pictures) == 4
-    assert all((built / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    page = built / re.findall(r"data/report/\S+", table)[0]
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    pictures = list((page.parent / "figures").iterdir())
+    assert len(pictures) == 16
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_the_report_says_that_faces_are_drawn(built: Path) -> None:
+    page = (built / "data/report/index.html").read_text(encoding="utf-8")
+    assert "Korean faces and FER2013: every face is drawn." in page
+    assert "do not publish" not in page
+
+
+def test_the_report_shows_the_figures_of_evaluate(built: Path) -> None:
+    """The headline figures, each with its interval, and a face for each mistake and each look."""
+    page = (built / "data/report/index.html").read_text(encoding="utf-8")
+    differences = pd.read_csv(built / "data/evaluation/differences.csv")
+    for row in differences.itertuples():
+        for share in (row.before, row.after):
+            assert f"<td>{100 * share:.1f}</td>" in page
+        assert f"{100 * row.low:+.1f} to {100 * row.high:+.1f}".replace("-", "−") in page
+    for emotion, korean in zip(EMOTIONS, ("분노", "당황", "기쁨", "슬픔", "중립"), strict=True):
+        assert f'{emotion} <span lang="ko">{korean}</span>' in page
+    kinds = pd.concat([pd.read_csv(built / "data/examples" / f"{dataset}.csv") for dataset in ("korean", "fer2013")])
+    assert page.count("labelled ") == len(kinds)
+    assert page.count("contact sheet data/sheets/") == 10
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if (chromium := next(filter(None, map(shutil.which, names)), None)) is None:
+        pytest.skip("no Chromium to open the report in; on Debian and Ubuntu: apt install chromium")
+    with sync_playwright() as playwright:
+        # In a container there is only root, for whom Chromium has no sandbox.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark"), (1280, "light")])
+def test_the_report_in_a_browser_without_a_network(built: Path, browser: Any, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
+    page, asked, wrong = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url.partition(":")[0]))
+    page.on("requestfailed", lambda request: wrong.append(request.url))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((built / "data/report/index.html").as_uri())
+    assert not wrong
+    assert set(asked) == {"file", "data"}
+    assert asked.count("file") == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    pictures = "[...document.images].map(image => [image.complete, image.naturalWidth > 0, image.alt !== ''])"
+    assert set(map(tuple, page.evaluate(pictures))) == {(True, True, True)}
+    assert page.evaluate("[...document.querySelectorAll('main svg')].every(svg => svg.clientWidth > 200)")
+    # No two parts of the page have one name, and every reference leads somewhere.
+    names = page.evaluate("[...document.querySelectorAll('[id]')].map(part => part.id)")
+    shared = {name for name in names if names.count(name) > 1}
+    outer = "[...document.querySelectorAll('[id]')].map(part => [part.id, part.outerHTML])"
+    texts: dict[str, set[str]] = {}
+    for name, text in page.evaluate(outer):
+        texts.setdefault(name, set()).add(text)
+    assert all(len(texts[name]) == 1 for name in shared)
+    links = page.evaluate("[...document.querySelectorAll('a')].map(link => link.getAttribute('href').slice(1))")
+    assert set(links) <= set(names)
+    context.close()
+
+
+def test_dvc_shows_the_charts_without_a_network(repository: Path, browser: Any) -> None:
+    """Of DVC's own page only the interactive charts are missing, whose scripts it loads from elsewhere."""
+    run(repository, "dvc", "plots", "show")
+    context = browser.new_context(offline=True)
+    page, wrong = context.new_page(), []
+    page.on("requestfailed", lambda request: wrong.append(request.url))
+    page.goto((repository / "dvc_plots/index.html").as_uri())
+    assert all("/npm/vega" in url for url in wrong)
+    shown = page.evaluate("[...document.images].filter(image => image.naturalWidth > 0).map(image => image.src)")
+    charts = [name.rpartition("report_figures_")[2] for name in shown if "report_figures_" in name]
+    assert sorted(charts) == sorted(path.name for path in (repository / "data/report/figures").iterdir())
+    context.close()

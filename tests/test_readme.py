@@ -29,6 +29,7 @@ def test_tree_has_a_line_for_each_file_of_ours() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for link in ("CONTRIBUTING.md", "LICENSE", "params.yaml", "docs/cluster.md", "docs/korean_emotions.png"):
+    docs = ("cluster.md", "studies.md", "report.png", "korean_emotions.png")
+    for link in ("CONTRIBUTING.md", "LICENSE", "params.yaml", *(f"docs/{name}" for name in docs)):
         assert f"({link})" in README
         assert (ROOT / link).is_file()

@@ -1,6 +1,5 @@
-"""Figures by hand and by scikit-learn, pictures the same bytes twice, and the table that people read."""
+"""Figures by hand and by scikit-learn, and the table that people read."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from sklearn import metrics as sklearn
 from stages.common.bootstrap import Bootstrap
 from stages.common.calibration import apply_temperature
 from stages.common.comparison import agreement, distortions, parts, table
-from stages.common.figures import save_before_after, save_confusions
 from stages.common.scores import confusion, resampled_scores, scores
 
 EMOTIONS = ["angry", "happy", "sad"]
@@ -107,16 +105,6 @@ def test_a_class_that_a_resample_lacks_is_left_out_of_its_means() -> None:
 
 def test_confusion_has_labels_in_rows() -> None:
     assert np.allclose(confusion(LABEL, PROBABILITY), [[0.75, 0.25, 0], [0.5, 0.5, 0], [0.25, 0.25, 0.5]])
-
-
-def test_figures_are_the_same_bytes_twice(tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        save_before_after(tmp_path / folder / "bars.png", "title", EMOTIONS, [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
-        save_confusions(tmp_path / folder / "tables.png", "title", EMOTIONS, np.eye(3), np.full((3, 3), 1 / 3))
-    for name in ("bars.png", "tables.png"):
-        first = (tmp_path / "first" / name).read_bytes()
-        assert first.startswith(b"\x89PNG")
-        assert first == (tmp_path / "second" / name).read_bytes()
 
 
 def test_table_shows_percent_intervals_and_difference() -> None:

@@ -12,7 +12,7 @@ from stages.common.errors import UserError, run
 METRICS = Path("metrics/evaluate.json")
 INTERVALS = Path("metrics/intervals.json")
 ANALYSIS = Path("metrics/analysis.json")
-FIGURES = Path("data/figures")
+REPORT = Path("data/report/index.html")
 MODELS = ("before", "after")
 TITLES = {"fer2013": "FER2013 test faces", "korean": "Korean test faces"}
 SHARES = {
@@ -24,12 +24,12 @@ SHARES = {
 
 
 def main() -> None:
-    """Print the tables of all test sets and the paths of the pictures."""
+    """Print the tables of all test sets and where the report is."""
     metrics, intervals, analysis = (_read(path) for path in (METRICS, INTERVALS, ANALYSIS))
     for dataset, title in TITLES.items():
         print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
     print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
-    print("Pictures:", *sorted(path.as_posix() for path in FIGURES.glob("*.png")), sep="\n  ")
+    print(f"With pictures, in a browser: {REPORT.as_posix()}")
 
 
 def _read(path: Path) -> Any:

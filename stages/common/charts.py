@@ -1,0 +1,229 @@
+"""Charts of the results, each as a PNG file and as SVG for the report; the same bytes on every run.
+
+Every chart is narrow enough for a phone; the page puts them side by side where there is room.
+"""
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Okabe and Ito (2008): told apart by colour-blind readers and in grey print; and each series has a shape of its own.
+BEFORE, AFTER, THIRD = "#e69f00", "#0072b2", "#009e73"
+MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^"}
+MODELS = {"before": BEFORE, "after": AFTER}
+INK, LINE = "#1a1a1b", "#c9c9ca"
+# What each colour is called in the page's style sheet, which has others for a dark screen.
+THEME = {
+    BEFORE: "var(--before)",
+    AFTER: "var(--after)",
+    THIRD: "var(--third)",
+    INK: "currentColor",
+    LINE: "var(--line)",
+}
+WIDTH = 4.4  # inches
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and set in the reader's font
+    "svg.hashsalt": "report",
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+
+style.use(STYLE)
+
+Values = Sequence[float] | np.ndarray
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a chart as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the software's version in it the file stays the same when matplotlib is updated.
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def svg(figure: Figure, description: str) -> str:
+    """A chart as SVG to stand in a page, in the colours of its style sheet; `description` is for who cannot see it."""
+    text = io.StringIO()
+    with warnings.catch_warnings():
+        # The reader's browser has the Hangul that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    body = text.getvalue()
+    body = body[body.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    for colour, name in THEME.items():
+        body = body.replace(colour, name)
+    # Names that nothing refers to would be there twice in a page of several charts.
+    used = set(re.findall(r"#([\w-]+)", body))
+    body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
+    body = re.sub(r' (?:width|height)="[\d.]+pt"', "", body, count=2)
+    return body.replace("<svg", f'<svg role="img" aria-label="{html.escape(description)}"', 1).strip()
+
+
+def _axes(height: float, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontweight="bold")
+    return figure, axes
+
+
+def bars(title: str, names: Sequence[str], models: Mapping[str, tuple[Values, Values, Values]]) -> Figure:
+    """Two bars for each name: percent with the ends of its interval (value, low, high), before and after transfer."""
+    figure, axes = _axes(1.2 + 0.5 * len(names), title)
+    places = np.arange(len(names))
+    for (name, (value, low, high)), shift in zip(models.items(), (-0.2, 0.2), strict=True):
+        whiskers = np.maximum(0, [np.subtract(value, low), np.subtract(high, value)])
+        axes.barh(
+            places + shift, value, 0.38, color=MODELS[name], label=f"{name} transfer", xerr=whiskers,
+            error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2},
+        )  # fmt: skip
+        for place, number, end in zip(places, value, high, strict=True):
+            axes.text(end + 1.5, place + shift, f"{number:.0f}", va="center", fontsize=8, color=INK)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 112)
+    axes.set_xticks(range(0, 101, 20))
+    axes.grid(axis="x")
+    axes.set_xlabel("recognised (%), with 95 % interval")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def confusion(title: str, names: Sequence[str], shares: np.ndarray) -> Figure:
+    """A confusion matrix, shares float (classes, classes), in percent of each row."""
+    figure, axes = _axes(1 + 0.52 * len(names), title)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for row, column in np.ndindex(shares.shape):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column + 0.5, row + 0.5, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour)
+    middles = np.arange(len(names)) + 0.5
+    axes.set_xticks(middles, names, fontsize=8)
+    axes.set_yticks(middles, names)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("label")
+    return figure
+
+
+def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]]) -> Figure:
+    """A reliability diagram: mean confidence and accuracy of each bin, 0 to 1, and how many faces it holds."""
+    figure, axes = _axes(3.9, title)
+    axes.plot((0, 100), (0, 100), color=INK, linewidth=1, linestyle=":", label="confidence = accuracy")
+    for name, (confidence, accuracy, faces) in models.items():
+        colour = MODELS[name]
+        x, y = 100 * np.asarray(confidence), 100 * np.asarray(accuracy)
+        axes.plot(x, y, color=colour, linewidth=1, alpha=0.5)
+        # The area of a marker is the share of the faces.
+        area = 8 + 500 * np.asarray(faces) / max(np.sum(faces), 1)
+        axes.scatter(
+            x, y, area, color=colour, marker=MARKERS[colour], alpha=0.85, linewidths=0, label=f"{name} transfer"
+        )
+    axes.set_xlim(15, 102)
+    axes.set_ylim(-2, 102)
+    axes.grid()
+    axes.set_xlabel("confidence (%)")
+    axes.set_ylabel("right (%)")
+    legend = figure.legend(loc="outside lower center", ncols=3, fontsize=8, columnspacing=1)
+    for handle in legend.legend_handles[1:]:
+        handle.set_sizes([40])  # type: ignore[union-attr]
+    return figure
+
+
+def curves(title: str, unit: str, curves_of: Mapping[str, Values], best: int) -> Figure:
+    """Learning curves over the epochs, from 1: training and validation; `best` is the epoch whose weights were kept."""
+    figure, axes = _axes(2.9, title)
+    for (name, values), colour, line in zip(curves_of.items(), (BEFORE, AFTER), ("--", "-"), strict=True):
+        epochs = np.arange(1, len(values) + 1)
+        marker = MARKERS[colour] if len(values) <= 40 else ""
+        axes.plot(epochs, values, color=colour, linestyle=line, marker=marker, markersize=3.5, label=name)
+    axes.axvline(best, color=INK, linewidth=1, linestyle=":", label="epoch kept")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid()
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(unit)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def panels(
+    title: str, unit: str, names: Sequence[str], models: Mapping[str, Sequence[tuple[Values, Values, Values, Values]]]
+) -> Figure:
+    """A small panel for each name, two in a row; in each and for each model x, and percent (value, low, high)."""
+    rows = max(1, -(-len(names) // 2))
+    figure = Figure(figsize=(WIDTH, 0.9 + 1.45 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
+    for number, axes in enumerate(grid.flat):
+        axes.set_visible(number < len(names))
+        axes.grid()
+    for axes, name, number in zip(grid.flat, names, range(len(names)), strict=False):
+        for model, by_name in models.items():
+            x, value, low, high = by_name[number]
+            colour = MODELS[model]
+            label = f"{model} transfer" if number == 0 else None
+            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(x, value, color=colour, marker=MARKERS[colour], markersize=3.5, label=label)
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.set_xticks(x)
+        axes.set_ylim(0, 100)
+    for axes in grid[-1]:
+        axes.set_xlabel("strength", fontsize=9)
+    figure.supylabel(unit, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[Values, Values]]) -> Figure:
+    """Lines over a number, percent with spread (value, standard deviation); x is logarithmic if it spans decades."""
+    figure, axes = _axes(3.4, title)
+    order = np.argsort(x)
+    x = np.asarray(x, float)[order]
+    for (name, (value, spread)), colour in zip(series.items(), (THIRD, AFTER, BEFORE), strict=True):
+        axes.errorbar(
+            x, np.asarray(value)[order], np.asarray(spread)[order], color=colour, marker=MARKERS[colour], markersize=5,
+            capsize=2, linewidth=1, label=name,
+        )  # fmt: skip
+    if x[0] > 0 and x[-1] >= 10 * x[0]:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(x, [f"{number:g}" for number in x])
+    axes.grid()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def rows_with_spread(title: str, names: Sequence[str], series: Mapping[str, tuple[Values, Values]]) -> Figure:
+    """A row for each name, the first on top, with a marker for each series: percent with spread."""
+    figure, axes = _axes(1.2 + 0.28 * len(names), title)
+    places = np.arange(len(names))
+    for (name, (value, spread)), colour in zip(series.items(), (THIRD, AFTER, BEFORE), strict=True):
+        axes.errorbar(
+            value, places, xerr=spread, color=colour, marker=MARKERS[colour], markersize=5, capsize=2, linestyle="",
+            elinewidth=1, label=name,
+        )  # fmt: skip
+    axes.set_yticks(places, names, fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid()
+    axes.set_xlabel("accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure

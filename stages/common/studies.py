@@ -1,0 +1,174 @@
+"""A study: the experiments that differ in nothing but the values under study and in seeds, as a table and a picture.
+
+Run: python -m stages.common.studies NAME KEY [KEY ...], after `dvc exp run --run-all`; KEY is a value of params.yaml,
+such as finetune.lr. docs/studies.md lists the studies with their commands.
+Out: docs/studies/NAME.csv, a row for each combination of the values, sorted by validation accuracy: the values, `runs`,
+and of each figure in `FIGURES` (a share, 0 to 1) the mean over the runs and its standard deviation (`_sd`; empty for a
+single run); and docs/studies/NAME.png.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.common import charts
+from stages.common.errors import UserError, run
+from stages.common.tables import write_table
+
+FOLDER = Path("docs/studies")
+# What a study measures, by its column: the key under which `dvc exp show` has it. Choices are made by the first.
+FIGURES = {
+    "validation": "transfer.validation.accuracy",
+    "korean_before": "korean.before.accuracy",
+    "korean": "korean.after.accuracy",
+    "fer2013_before": "fer2013.before.accuracy",
+    "fer2013": "fer2013.after.accuracy",
+}
+HEADINGS = {"validation": "Korean validation", "korean": "Korean test", "fer2013": "FER2013 test"}
+# Sections of params.yaml that change no byte of a result.
+NO_RESULT = ("runtime", "limits")
+
+
+class Run(NamedTuple):
+    """What went into an experiment and what came out, each by its dotted key; no figures if it is not finished."""
+
+    params: dict[str, Any]
+    figures: dict[str, float]
+
+
+def main() -> None:
+    """Write table and picture of one study, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m stages.common.studies", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("name", metavar="NAME", help="of the files in docs/studies")
+    parser.add_argument("keys", metavar="KEY", nargs="+", help="a value of params.yaml, such as finetune.lr")
+    arguments = parser.parse_args()
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "exp", "show", "--json"], capture_output=True, encoding="utf-8", check=False
+    )
+    if shown.returncode:
+        raise UserError(f"`dvc exp show` failed: {shown.stderr.strip()}")
+    table = summary(read_runs(json.loads(shown.stdout)), arguments.keys)
+    write_table(table, FOLDER / f"{arguments.name}.csv")
+    charts.save(draw(table, arguments.name), FOLDER / f"{arguments.name}.png")
+    print(markdown(table))
+
+
+def read_runs(shown: Sequence[dict[str, Any]]) -> list[Run]:
+    """The runs in what `dvc exp show --json` prints: the workspace first, then commits and their experiments."""
+    data = []
+    for commit in shown:
+        data.append(commit["data"])
+        for experiment in commit["experiments"] or []:
+            data += [revision["data"] for revision in experiment["revs"] or []]
+    return [_run(item) for item in data if item is not None]
+
+
+def _run(data: dict[str, Any]) -> Run:
+    params, metrics = (
+        {key: value for file in data[part].values() for key, value in _flat(file.get("data") or {})}
+        for part in ("params", "metrics")
+    )
+    figures = {name: float(metrics[key]) for name, key in FIGURES.items() if key in metrics}
+    return Run(
+        {key: value for key, value in params.items() if key.split(".")[0] not in NO_RESULT},
+        figures if len(figures) == len(FIGURES) else {},
+    )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
+    """The table of a study, as the module's description says; the first of `runs` is params.yaml as it stands.
+
+    Raises:
+        UserError: params.yaml has no such key, or there is nothing to compare.
+    """
+    base = runs[0].params
+    for key in keys:
+        if key not in base:
+            raise UserError(f"params.yaml has no value {key}; see the spelling there.")
+    rows = {}
+    for params, figures in runs:
+        others = {key for key in base.keys() | params.keys() if base.get(key) != params.get(key)} - set(keys)
+        if figures and all(key.endswith(".seed") for key in others):
+            # The workspace, its commit and an experiment may be the same run.
+            rows[repr(sorted(params.items()))] = {key: _hashable(params[key]) for key in keys} | figures
+    table = pd.DataFrame(rows.values(), columns=[*keys, *FIGURES])
+    if len(table.drop_duplicates(list(keys))) < 2:
+        raise UserError(
+            f"fewer than two finished experiments differ from params.yaml in {', '.join(keys)} and in nothing else but "
+            "seeds; queue them as docs/studies.md says, and run them with `dvc exp run --run-all`."
+        )
+    groups = table.groupby(list(keys), sort=True, dropna=False)
+    result = groups.size().rename("runs").to_frame()
+    for name in FIGURES:
+        result[name] = groups[name].mean().round(6)
+        result[f"{name}_sd"] = groups[name].std(ddof=1).round(6)
+    return result.reset_index().sort_values("validation", ascending=False, kind="stable", ignore_index=True)
+
+
+def _hashable(value: Any) -> Any:
+    return str(value) if isinstance(value, list) else value
+
+
+def keys_of(table: pd.DataFrame) -> list[str]:
+    """The values under study: what stands before the column `runs`."""
+    return list(table.columns[: list(table.columns).index("runs")])
+
+
+def cells(table: pd.DataFrame) -> list[list[str]]:
+    """The table for a reader: a heading, a row for each combination in percent, and the accuracy before transfer."""
+    keys = keys_of(table)
+    lines = [[*keys, "runs", *HEADINGS.values()]]
+    for row in table.to_dict("records"):
+        values, figures = (_text(row[key]) for key in keys), (_percent(row, name) for name in HEADINGS)
+        lines.append([*values, str(row["runs"]), *figures])
+    before = (np.average(table[f"{name}_before"], weights=table["runs"]) for name in ("korean", "fer2013"))
+    return [*lines, ["before transfer", *[""] * len(keys), "", *(f"{100 * share:.1f}" for share in before)]]
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _percent(row: Any, name: str) -> str:
+    spread = row[f"{name}_sd"]
+    return f"{100 * row[name]:.1f}" + ("" if pd.isna(spread) else f" ± {100 * spread:.1f}")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table of `cells` as Markdown."""
+    heading, *lines = (f"| {' | '.join(line)} |" for line in cells(table))
+    return "\n".join([heading, "|" + "---|" * len(cells(table)[0]), *lines])
+
+
+def draw(table: pd.DataFrame, name: str) -> Figure:
+    """The picture: a line over the values if a single number varies, else a row for each combination."""
+    keys = keys_of(table)
+    percent = 100 * table.drop(columns=keys).fillna(0)
+    series = {
+        heading: (percent[figure].to_numpy(), percent[f"{figure}_sd"].to_numpy())
+        for figure, heading in HEADINGS.items()
+    }
+    if len(keys) == 1 and pd.api.types.is_numeric_dtype(table[keys[0]]) and table[keys[0]].dtype != bool:
+        return charts.lines_over(name, keys[0], table[keys[0]].to_numpy(), series)
+    short = [" ".join(f"{key.split('.')[-1]}={_text(row[key])}" for key in keys) for row in table.to_dict("records")]
+    return charts.rows_with_spread(name, short, series)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,142 @@
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from stages.common import studies
+from stages.common.errors import UserError
+from stages.common.studies import Run, cells, draw, markdown, read_runs, summary
+
+ROOT = Path(__file__).parent.parent
+BASE: dict[str, Any] = {
+    "finetune.lr": 0.004,
+    "finetune.start": "pretrain",
+    "finetune.seed": 1,
+    "data.fer2013": "a",
+    "model.blocks": [[16]],
+}
+
+
+def one(validation: float, korean: float = 0.8, **changes: Any) -> Run:
+    """A finished run; `lr=1` stands for `finetune.lr=1`."""
+    params = BASE | {key if "." in key else f"finetune.{key}": value for key, value in changes.items()}
+    figures = {"validation": validation, "korean_before": 0.5, "korean": korean, "fer2013_before": 0.7, "fer2013": 0.6}
+    return Run(params, figures)
+
+
+def test_a_row_for_each_combination_and_a_mean_over_seeds() -> None:
+    runs = [one(0.5), one(0.7, 0.9, seed=2), one(0.9, lr=0.1), one(0.8, start="scratch", lr=0.1)]
+    table = summary(runs, ["finetune.lr", "finetune.start"])
+    assert list(table["validation"]) == [0.9, 0.8, 0.6]
+    assert list(table["runs"]) == [1, 1, 2]
+    assert list(table["finetune.start"]) == ["pretrain", "scratch", "pretrain"]
+    last = table.iloc[2]
+    assert last["korean"] == pytest.approx(0.85)
+    # Of two values it is their difference over the square root of 2.
+    assert last["korean_sd"] == pytest.approx(0.1 / 2**0.5, abs=1e-6)
+    assert table["korean_sd"].isna().tolist() == [True, True, False]
+
+
+def test_runs_that_differ_elsewhere_are_not_in_the_study() -> None:
+    runs = [one(0.5), one(0.6, lr=0.1), one(0.9, start="scratch"), one(0.9, **{"data.fer2013": "b"}, lr=1)]
+    assert list(summary(runs, ["finetune.lr"])["finetune.lr"]) == [0.1, 0.004]
+
+
+def test_the_same_run_counts_once_and_an_unfinished_one_not() -> None:
+    table = summary([one(0.5), one(0.5), one(0.6, lr=0.1), Run(BASE | {"finetune.lr": 1.0}, {})], ["finetune.lr"])
+    assert list(table["runs"]) == [1, 1]
+
+
+def test_values_may_be_lists() -> None:
+    table = summary([one(0.5), one(0.6, **{"model.blocks": [[16], [32]]})], ["model.blocks"])
+    assert list(table["model.blocks"]) == ["[[16], [32]]", "[[16]]"]
+
+
+def test_nothing_to_compare_and_an_unknown_value_are_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"fewer than two.*finetune\.lr.*docs/studies\.md"):
+        summary([one(0.5), one(0.5, seed=2)], ["finetune.lr"])
+    with pytest.raises(UserError, match=r"no value finetune\.lrr"):
+        summary([one(0.5)], ["finetune.lrr"])
+
+
+def shown(lr: float, seed: int, accuracy: float) -> dict[str, Any]:
+    """What `dvc exp show --json` says of one run."""
+    scores = {model: {"accuracy": accuracy} for model in ("before", "after")}
+    return {
+        "params": {"params.yaml": {"data": {"finetune": {"lr": lr, "seed": seed}, "runtime": {"workers": seed}}}},
+        "metrics": {
+            "metrics/transfer.json": {"data": {"transfer": {"validation": {"accuracy": accuracy}}}},
+            "metrics/evaluate.json": {"data": {"korean": scores, "fer2013": scores}},
+        },
+    }
+
+
+def test_runs_are_read_from_what_dvc_shows() -> None:
+    queued = {"params": shown(1, 1, 0)["params"], "metrics": {"metrics/evaluate.json": {"error": "not there"}}}
+    experiments = [{"revs": [{"data": shown(0.1, 2, 0.75)}]}, {"revs": [{"data": queued}]}, {"revs": [{"data": None}]}]
+    runs = read_runs(
+        [{"data": shown(0.2, 1, 0.5), "experiments": None}, {"data": shown(0.2, 1, 0.5), "experiments": experiments}]
+    )
+    assert [run.params for run in runs] == [
+        {"finetune.lr": lr, "finetune.seed": seed} for lr, seed in ((0.2, 1), (0.2, 1), (0.1, 2), (1, 1))
+    ]
+    assert [bool(run.figures) for run in runs] == [True, True, True, False]
+    assert set(runs[2].figures) == set(studies.FIGURES)
+    assert set(runs[2].figures.values()) == {0.75}
+
+
+def test_the_table_for_a_reader() -> None:
+    text = markdown(summary([one(0.5), one(0.7, seed=2), one(0.9, lr=0.1)], ["finetune.lr"]))
+    assert text.splitlines() == [
+        "| finetune.lr | runs | Korean validation | Korean test | FER2013 test |",
+        "|---|---|---|---|---|",
+        "| 0.1 | 1 | 90.0 | 80.0 | 60.0 |",
+        "| 0.004 | 2 | 60.0 ± 14.1 | 80.0 ± 0.0 | 60.0 ± 0.0 |",
+        "| before transfer |  |  | 50.0 | 70.0 |",
+    ]
+
+
+def test_the_line_before_transfer_has_as_many_cells_as_the_others() -> None:
+    table = summary([one(0.5), one(0.9, lr=0.1)], ["finetune.lr", "finetune.start"])
+    assert len({len(line) for line in cells(table)}) == 1
+
+
+def test_one_number_is_a_line_and_all_else_rows() -> None:
+    lines = draw(summary([one(0.5), one(0.9, lr=0.1)], ["finetune.lr"]), "x").axes[0]
+    assert lines.get_xscale() == "log"
+    assert lines.get_xlabel() == "finetune.lr"
+    rows = draw(summary([one(0.5), one(0.9, start="scratch")], ["finetune.start"]), "x").axes[0]
+    assert [label.get_text() for label in rows.get_yticklabels()] == ["start=scratch", "start=pretrain"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/studies").glob("*.csv")), ids=lambda path: path.stem)
+def test_docs_show_the_committed_tables(path: Path) -> None:
+    docs = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+    assert markdown(pd.read_csv(path)) in docs
+    assert f"studies/{path.stem}.png" in docs
+    assert path.with_suffix(".png").is_file()
+
+
+def test_outside_a_repository_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["studies", "x", "finetune.lr"])
+    with pytest.raises(UserError, match="dvc exp show"):
+        studies.main()
+
+
+def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["studies", "rate", "finetune.lr"])
+    answer = [
+        {"data": shown(0.2, 1, 0.5), "experiments": [{"revs": [{"data": shown(1e-5, 2, 0.75)}]}]},
+    ]
+    done = type("Done", (), {"returncode": 0, "stdout": json.dumps(answer), "stderr": ""})
+    monkeypatch.setattr(studies.subprocess, "run", lambda *_, **__: done)
+    studies.main()
+    assert markdown(pd.read_csv("docs/studies/rate.csv")) in capsys.readouterr().out
+    first = Path("docs/studies/rate.png").read_bytes()
+    studies.main()
+    assert Path("docs/studies/rate.png").read_bytes() == first
