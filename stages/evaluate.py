@@ -146,10 +146,8 @@ def with_people(table: pd.DataFrame, everybody: pd.DataFrame) -> pd.DataFrame:
 
 
 def load(weights: Path, size: int, classes: int) -> keras.Model:
-    """The network with these weights."""
-    network = model.from_params(size, classes)
-    model.load_weights(network, weights)
-    return network
+    """The network as it is used, with these weights."""
+    return model.for_prediction(size, classes, weights)
 
 
 def predict(network: keras.Model, faces: Faces) -> np.ndarray:

@@ -13,8 +13,16 @@ from pathlib import Path
 import pandas as pd
 
 from stages.common import params
-from stages.common.arrays import stream_array
-from stages.common.cleaning import SPLITS, digests, read_exclusions, share_of, twin_reasons
+from stages.common.arrays import open_array, stream_array
+from stages.common.cleaning import (
+    SPLITS,
+    digests,
+    near_twin_reasons,
+    read_exclusions,
+    share_of,
+    thumbnails,
+    twin_reasons,
+)
 from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
 from stages.common.labels import ANNOTATORS
@@ -35,9 +43,15 @@ def main() -> None:
     dataset = parser.parse_args().dataset
     emotions, limit = list(params.emotions()), params.section("limits").number("rejected", 0, 1)
     table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
-    reasons = clean(table, classes, dataset)
     people = 1.0
-    if dataset == "korean":
+    if dataset == "fer2013":
+        settings = params.section("index.fer2013")
+        reasons = clean(table, classes, dataset, settings.choice("twins", ("remove", "keep")) == "remove")
+        similar = settings.number("near_twin", 0.5, 1)
+        if similar < 1:
+            reasons = without_near_twins(table, reasons, similar)
+    else:
+        reasons = clean(table, classes, dataset, remove_twins=True)
         settings = params.section("index.korean")
         people, seed = settings.number("people", 0, 1), settings.integer("seed", 0, 2**31)
         reasons[left_out(table[reasons == ""], people, seed)] = "person not used"
@@ -118,8 +132,8 @@ def split_by_share(share: float, validation: float, test: float) -> str:
     return "test" if share < test else "validation" if share < test + validation else "train"
 
 
-def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str) -> pd.Series:
-    """For each face the reason why it is not used, or ""."""
+def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, remove_twins: bool) -> pd.Series:
+    """For each face the reason why it is not used, or "" (near twins are not looked for)."""
     listed = Path("data/exclude") / f"{dataset}.txt"
     exclusions = read_exclusions(listed)
     if unmatched := exclusions - set(table["id"]):
@@ -130,13 +144,23 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str) -> 
     arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
     digest = pd.Series(list(digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
     reasons[(reasons == "") & (digest == "")] = "constant picture"
-    rest = reasons == ""
-    reasons[rest] = twin_reasons(table[rest], digest[rest])
+    if remove_twins:
+        rest = reasons == ""
+        reasons[rest] = twin_reasons(table[rest], digest[rest])
     unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
     nobody = table["label"] == ""
     reasons[(reasons == "") & nobody] = "no majority of annotators"
     reasons[(reasons == "") & unused] = "emotion not used"
     return reasons
+
+
+def without_near_twins(table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
+    """The reasons of `clean`, with those faces of FER2013 added that have a near twin in a later split."""
+    used = table[reasons == ""]
+    arrays = {name: open_array(ARRAYS / "fer2013" / f"{name}.npy") for name in used["array"].unique()}
+    small = thumbnails(arrays[name][row] for name, row in zip(used["array"], used["row"], strict=True))
+    added = near_twin_reasons(used["split"], small, correlation)
+    return reasons.where(reasons != "", added.reindex(table.index, fill_value=""))
 
 
 def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:

@@ -3,15 +3,17 @@
 In: `data/csvs/fer2013/merged.csv` and the training pictures in `data/arrays/fer2013`.
 Out: the weights of the best validation epoch `data/models/pretrain.weights.h5`, its figures `metrics/pretrain.json`,
 and the learning curves `data/live/pretrain`. Run again after a kill, it goes on after the last whole epoch.
+With `pretrain.weights` set, the shipped weights of that name are taken instead, and nothing is trained.
 Run: python -m stages.pretrain
 """
 
 from pathlib import Path
+from typing import Any
 
 from stages.common import augment, model, params, training, work
 from stages.common.backend import deterministic
 from stages.common.counts import write_metrics
-from stages.common.dataset import Source, balance_weights, read_faces
+from stages.common.dataset import Faces, Source, balance_weights, read_faces
 from stages.common.errors import run
 
 CSV = Path("data/csvs/fer2013/merged.csv")
@@ -22,20 +24,34 @@ CURVES = Path("data/live/pretrain")
 
 
 def main() -> None:
-    """Read the section `pretrain:`, train, and write weights, figures and curves."""
+    """Read the section `pretrain:`, train or take the weights, and write weights, figures and curves."""
     section = params.section("pretrain")
     emotions = list(params.emotions())
-    seed = section.integer("seed", 0, 2**31 - 1)
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
-    weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
-    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight)]
+    if name := section.optional_text("weights"):
+        network = model.for_training(faces.size, len(emotions))
+        model.load_weights(network, model.shipped_files(name)[0])
+        model.save_weights(network, WEIGHTS)
+        figures: dict[str, Any] = {"weights": name, "validation": training.validate(network, validation)}
+        training.log_start(figures["validation"], CURVES)
+    else:
+        figures = train(section, emotions, faces, validation)
+    write_metrics({"pretrain": figures}, METRICS)
 
+
+def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> dict[str, Any]:
+    """Train the network and write its weights; returns what happened."""
+    seed = section.integer("seed", 0, 2**31 - 1)
+    weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
+    name, taught = section.optional_text("teacher"), section.number("taught", 0, 1)
+    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
     deterministic(seed)
-    network = model.from_params(faces.size, len(emotions))
+    network = model.for_training(faces.size, len(emotions))
+    teacher = model.shipped(name, len(emotions)) if name else None
     place = work.folder(
         "pretrain",
-        [CSV, *faces.files],
+        [CSV, *faces.files, *(model.shipped_files(name) if name else [])],
         {
             "emotions": emotions,
             "pretrain": section.values,
@@ -45,17 +61,18 @@ def main() -> None:
     )
     history = training.fit(
         network,
+        teacher,
         sources,
         validation,
-        augment.from_params(),
+        augment.from_params(model.view_from_params(faces.size)),
         seed,
         checkpoint=place / "checkpoint.npz",
         curves=CURVES,
         **training.read_schedule(section),
     )
     model.save_weights(network, WEIGHTS)
-    write_metrics({"pretrain": training.summary(history, sources, validation)}, METRICS)
     work.done(place)
+    return training.summary(history, sources, network, validation)
 
 
 if __name__ == "__main__":

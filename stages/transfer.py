@@ -30,6 +30,10 @@ def main() -> None:
     emotions = list(params.emotions())
     seed = section.integer("seed", 0, 2**31 - 1)
     balance = section.number("balance", 0, 1)
+    fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
+    kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
+    if fresh and (kept or taught):
+        raise UserError("params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.")
     rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
@@ -37,11 +41,17 @@ def main() -> None:
     sources = [Source(faces, own, balance_weights(faces.label, len(emotions), balance))]
     if rehearsed:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
-        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance)))
+        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance), taught))
 
     deterministic(seed)
-    network = model.from_params(faces.size, len(emotions))
-    model.load_weights(network, PRETRAINED)
+    network = model.for_training(faces.size, len(emotions))
+    if not fresh:
+        model.load_weights(network, PRETRAINED)
+    before = network.get_weights()
+    teacher = None
+    if taught:
+        teacher = model.for_training(faces.size, len(emotions))
+        teacher.set_weights(before)
     model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))
     files = [file for source in sources for file in source.faces.files]
     place = work.folder(
@@ -56,16 +66,18 @@ def main() -> None:
     )
     history = training.fit(
         network,
+        teacher,
         sources,
         validation,
-        augment.from_params(),
+        augment.from_params(model.view_from_params(faces.size)),
         seed,
         checkpoint=place / "checkpoint.npz",
         curves=CURVES,
         **training.read_schedule(section),
     )
+    model.blend(network, before, kept)
     model.save_weights(network, WEIGHTS)
-    write_metrics({"transfer": training.summary(history, sources, validation)}, METRICS)
+    write_metrics({"transfer": training.summary(history, sources, network, validation)}, METRICS)
     work.done(place)
 
 

@@ -36,6 +36,8 @@ PARAMS: dict[str, Any] = {
     "index": {
         "fer2013": {
             "classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},
+            "twins": "remove",
+            "near_twin": 1,
             "validation": 0.3,
             "seed": 1,
         },

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say: photos, boxes and ways to crop are as described."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from samples import noise
+from tiny import shrink
 
-from benchmarks import crop, detectors, resize
+from benchmarks import crop, detectors, resize, training
 from benchmarks.stage import run_stage
 from stages.common.faces import overlap
 from stages.common.images import decode, upright_size
@@ -77,3 +79,16 @@ def test_plain_loop(tmp_path: Path) -> None:
     resize.plain_loop(paths, tmp_path)
     assert len((tmp_path / "images.csv").read_text().splitlines()) == 4
     assert {cv2.imread(str(path), -1).shape for path in (tmp_path / "resized").iterdir()} == {(48, 48)}
+
+
+def test_each_way_to_feed_the_network_shows_it_as_many_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    shrink(tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    faces = training.noise(tmp_path, 256)
+    network = training.compiled(faces)
+    ways = (training.as_the_stages_do, training.one_batch, training.image_data_generator)
+    for count, way in enumerate(ways, 1):
+        assert training.timed(way(network, faces)) > 0
+        assert int(network.optimizer.iterations) == count * 256 // 64
+    assert training.peak_memory(tmp_path, 128) > 1e8

@@ -1,9 +1,10 @@
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from samples import noise
 
-from stages.common.cleaning import digests, read_exclusions, share_of, twin_reasons
+from stages.common.cleaning import digests, near_twin_reasons, read_exclusions, share_of, thumbnails, twin_reasons
 from stages.common.errors import UserError
 
 
@@ -69,3 +70,34 @@ def test_conflicting_labels_all_go() -> None:
 
 def test_no_faces() -> None:
     assert twins() == []
+
+
+def near_twins(correlation: float, *faces: tuple[str, np.ndarray]) -> list[str]:
+    """Reasons for (split, picture) pairs, under an index that is not the row number."""
+    splits = pd.Series([split for split, _ in faces], index=range(10, 10 + len(faces)), dtype=object)
+    return near_twin_reasons(splits, thumbnails(picture for _, picture in faces), correlation).tolist()
+
+
+def test_near_twins_go_from_the_earlier_split() -> None:
+    face, other = (cv2.resize(noise(n, 8, 8), (48, 48), interpolation=cv2.INTER_CUBIC) for n in (1, 2))
+    darker = (face * 0.5 + 20).astype(np.uint8)
+    assert near_twins(0.93, ("train", face), ("test", darker), ("train", other)) == ["near twin in test", "", ""]
+    assert near_twins(0.93, ("train", face[:, ::-1]), ("validation", face)) == ["near twin in validation", ""]
+    everywhere = ("train", face), ("validation", darker), ("test", face)
+    assert near_twins(0.93, *everywhere) == ["near twin in test", "near twin in test", ""]
+    assert near_twins(0.93, ("train", face), ("train", darker), ("test", other)) == ["", "", ""]
+
+
+def test_near_twins_are_those_above_the_correlation() -> None:
+    face, other = noise(1, 16, 16).astype(np.float32), noise(2, 16, 16).astype(np.float32)
+    mixed = (0.7 * face + 0.3 * other).astype(np.uint8)
+    likeness = np.corrcoef(face.ravel(), mixed.ravel())[0, 1]  # 16x16 pictures are their own thumbnails
+    pair = ("train", face.astype(np.uint8)), ("test", mixed)
+    assert near_twins(likeness - 0.001, *pair) == ["near twin in test", ""]
+    assert near_twins(likeness + 0.001, *pair) == ["", ""]
+
+
+def test_near_twins_of_constant_pictures_and_of_none() -> None:
+    assert near_twins(0.9, ("train", np.zeros((9, 9), np.uint8)), ("test", np.zeros((9, 9), np.uint8))) == ["", ""]
+    assert near_twins(0.9) == []
+    assert near_twins(0.9, ("train", noise(1, 9, 9))) == [""]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from stages.common.augment import distort
-from stages.common.dataset import Faces, Source, balance_weights, batches, cyclic_order, read_faces
+from stages.common.dataset import Faces, Source, balance_weights, batches, cyclic_order, mix, read_faces
 from stages.common.errors import UserError
 
 SIZE = 8
-STILL = partial(distort, rotation=0, shear=0, shift=0, zoom=0, flip=0)
-LIVELY = partial(distort, rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5)
+STILL = partial(distort, rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, erase=0, view=SIZE)
+LIVELY = partial(distort, rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5, light=0.2, erase=0.4, view=SIZE)
 
 
 def write_array(path: Path, values: list[int]) -> Path:
@@ -80,7 +80,7 @@ def test_rehearsal_fills_its_share_of_every_batch(tmp_path: Path) -> None:
     sources = [Source(korean, 3, np.array([1, 2], np.float32)), Source(fer, 1, np.array([3, 4], np.float32))]
     values, rehearsed = [], []
     for epoch in range(5):
-        for pictures, labels, weights in batches(sources, epoch, 4, 1, STILL):
+        for pictures, labels, weights in batches(sources, epoch, 4, 1, STILL, 0):
             assert pictures.shape == (4, SIZE, SIZE, 1)
             assert labels.shape == (4, 2)
             value = pictures[:, 0, 0, 0].astype(int)
@@ -100,7 +100,7 @@ def test_batches_are_a_pure_function_of_seed_and_epoch(tmp_path: Path) -> None:
     sources = [Source(Faces([path], np.zeros(20, int), np.arange(20), np.arange(20) % 2), 5, np.ones(2, np.float32))]
 
     def epoch(number: int, seed: int) -> bytes:
-        return b"".join(part.tobytes() for batch in batches(sources, number, 4, seed, LIVELY) for part in batch)
+        return b"".join(part.tobytes() for batch in batches(sources, number, 4, seed, LIVELY, 0.2) for part in batch)
 
     assert epoch(3, 1) == epoch(3, 1)
     assert len({epoch(0, 1), epoch(1, 1), epoch(0, 2)}) == 3
@@ -121,7 +121,7 @@ class Extreme(np.random.Generator):
 
 def test_distort_does_what_its_values_say() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
-    zero = dict.fromkeys(("rotation", "shear", "shift", "zoom", "flip"), 0.0)
+    zero = dict.fromkeys(("rotation", "shear", "shift", "zoom", "flip", "light", "erase"), 0.0) | {"view": SIZE}
     assert (distort(pictures, np.random.default_rng(1), **zero) == pictures).all()
     assert (distort(pictures, np.random.default_rng(1), **zero | {"flip": 1}) == pictures[:, :, ::-1]).all()
     turned = distort(pictures, Extreme(), **zero | {"rotation": 90})
@@ -133,3 +133,45 @@ def test_distort_does_what_its_values_say() -> None:
     assert lively.shape == pictures.shape
     assert lively.dtype == np.uint8
     assert (lively != pictures).any(axis=(1, 2)).all()
+
+
+def test_what_comes_out_is_the_middle() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
+    middle = distort(pictures, np.random.default_rng(1), **STILL.keywords | {"view": 4})
+    assert (middle == pictures[:, 2:6, 2:6]).all()
+    mirrored = distort(pictures, np.random.default_rng(1), **STILL.keywords | {"view": 4, "flip": 1})
+    assert (mirrored == middle[:, :, ::-1]).all()
+
+
+def test_light_changes_contrast_around_the_middle_grey_and_brightness() -> None:
+    pictures = np.repeat(np.array([128, 100, 250], np.uint8), SIZE * SIZE).reshape(3, SIZE, SIZE)
+    changed = distort(pictures, Extreme(), **STILL.keywords | {"light": 0.25})  # contrast * 1.25, brightness + 32
+    assert [set(picture.ravel()) for picture in changed] == [{160}, {125}, {255}]
+
+
+def test_erase_hides_a_rectangle_under_the_mean() -> None:
+    picture = np.arange(1, 2 * SIZE * SIZE, 2, dtype=np.uint8).reshape(1, SIZE, SIZE)  # odd values, the mean is even
+    changed = np.concatenate(
+        [distort(picture, np.random.default_rng(n), **STILL.keywords | {"erase": 0.5}) for n in range(200)]
+    )
+    hidden = changed != picture
+    assert set(changed[hidden]) == {int(picture.mean())}
+    rows, columns = hidden.any(axis=2), hidden.any(axis=1)
+    assert rows.sum(axis=1).max() == columns.sum(axis=1).max() == SIZE / 2
+    assert hidden.any(axis=0).all(), "any place may be hidden"
+    assert not hidden.all(axis=0).any()
+
+
+def test_mixup_mixes_pictures_labels_and_weights_in_the_same_shares() -> None:
+    value = np.arange(0, 200, 2, dtype=np.uint8)  # tells the pictures apart, and is label and weight too
+    pictures = np.repeat(value, SIZE * SIZE).reshape(-1, SIZE, SIZE)
+    labels, weights = np.stack([value, 200 - value], axis=1).astype(np.float32), value.astype(np.float32)
+    mixed, label, weight = mix(pictures, labels, weights, np.random.default_rng(0), 0.2)
+    assert mixed.dtype == np.uint8
+    assert label.dtype == weight.dtype == np.float32
+    assert np.abs(mixed[:, 0, 0] - weight).max() <= 0.5001
+    assert np.allclose(label[:, 0], weight, atol=1e-3)
+    assert np.allclose(label.sum(axis=1), 200, atol=1e-3)
+    assert (mixed == mixed[:, :1, :1]).all()
+    untouched = np.abs(weight - value) < 2
+    assert 0.2 < untouched.mean() < 0.8, "Beta(0.2, 0.2) draws mostly shares near 0 and 1"

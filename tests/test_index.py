@@ -62,6 +62,7 @@ def write_fer(excluded: str = "", rejected: tuple[tuple[str, str, str], ...] = (
             faces += [
                 ("train/sad/0conflict", "sad", noise(0, 8, 8)),
                 ("train/sad/twin", "sad", noise(95, 8, 8)),
+                ("train/happy/near", "happy", test_happy // 2 + 20),
             ]  # as 5
         write_array("fer2013", split, faces)
     write_rest("fer2013", excluded, rejected)
@@ -101,6 +102,23 @@ def test_fer2013(run_stage: Run, set_params: Any, capsys: pytest.CaptureFixture[
     before = merged.set_index("id")["split"]
     both = moved.index.intersection(before.index)
     assert (moved[both] != before[both]).any()
+
+
+def test_fer2013_twins_may_stay(run_stage: Run, set_params: Any) -> None:
+    write_fer()
+    set_params({"index.fer2013.twins": "keep"})
+    assert run_stage("index", "fer2013") == ""
+    assert check("fer2013")["rejected"] == {"emotion not used": 36, "constant picture": 1}
+
+
+def test_fer2013_near_twins(run_stage: Run, set_params: Any) -> None:
+    write_fer()
+    set_params({"index.fer2013.near_twin": 0.93})
+    assert run_stage("index", "fer2013") == ""
+    reasons = check("fer2013")["rejected"]
+    assert (reasons["twin in test"], reasons["near twin in test"]) == (1, 1)
+    rejected = csv("fer2013", "rejected").set_index("id")["reason"]
+    assert rejected["train/happy/near"] == "near twin in test"
 
 
 def test_validation_share(run_stage: Run, set_params: Any) -> None:

@@ -22,11 +22,13 @@ SMALL: dict[str, Any] = {
     "dropout_head": 0.1,
     "head": "average",
     "dense": [],
+    "mirror": False,
+    "precision": "float32",
 }
 
 
 def small(**changes: Any) -> keras.Model:
-    return model.vgg(16, 3, **SMALL | changes)
+    return model.vgg(**{"size": 16, "view": 16, "classes": 3} | SMALL | changes)
 
 
 def original_params() -> dict[str, dict[str, Any]]:
@@ -51,7 +53,7 @@ def test_original_network_has_its_parameters(tmp_path: Path, monkeypatch: pytest
     document = original_params()
     YAML().dump(document, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    network = model.from_params(224, 5)
+    network = model.for_training(224, 5)
     assert network.count_params() == 93_561_285
     assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == 93_557_445
     assert network.get_layer("block1_conv1").output.shape[1:] == (222, 222, 64)
@@ -61,7 +63,7 @@ def test_original_network_has_its_parameters(tmp_path: Path, monkeypatch: pytest
 
 def test_default_network_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert model.from_params(48, 5).count_params() <= 1_500_000
+    assert model.for_training(48, 5).count_params() <= 1_500_000
 
 
 def test_rate_as_dvc_writes_it_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +116,41 @@ def test_weights_go_from_network_to_network(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_end_in_a_sentence(tmp_path: Path, blocks: list[list[int]]) -> None:
     path = tmp_path / "a.weights.h5"
     model.save_weights(small(), path)
-    with pytest.raises(UserError, match=r"does not fit .* re-run pretrain"):
+    with pytest.raises(UserError, match=r"does not fit .* make it again"):
         model.load_weights(small(blocks=blocks), path)
     with pytest.raises(UserError, match="is missing"):
         model.load_weights(small(), tmp_path / "none.weights.h5")
+
+
+def test_mirror_is_the_mean_over_the_picture_and_its_mirror_image() -> None:
+    plain, mirror = small(), small(mirror=True)
+    random = np.random.default_rng(0)
+    plain.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in plain.get_weights()])
+    mirror.set_weights(plain.get_weights())
+    pictures = random.integers(0, 256, (7, 16, 16, 1)).astype(np.float32)
+    expected = (plain.predict_on_batch(pictures) + plain.predict_on_batch(pictures[:, :, ::-1])) / 2
+    assert np.abs(mirror.predict_on_batch(pictures) - expected).max() < 1e-6
+    assert np.abs(plain.predict_on_batch(pictures) - expected).max() > 1e-3
+
+
+def test_the_network_looks_at_the_middle() -> None:
+    plain, part = small(size=16, view=16), small(size=20, view=16)
+    random = np.random.default_rng(0)
+    plain.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in plain.get_weights()])
+    part.set_weights(plain.get_weights())
+    pictures = random.integers(0, 256, (3, 20, 20, 1)).astype(np.float32)
+    assert np.array_equal(part.predict_on_batch(pictures), plain.predict_on_batch(pictures[:, 2:18, 2:18]))
+
+
+def test_mixed_precision_keeps_weights_and_probabilities_in_32_bits() -> None:
+    network = small(precision="mixed_bfloat16")
+    assert {weight.dtype for weight in network.weights if "seed" not in weight.path} == {"float32"}
+    assert network.get_layer("block1_conv1").compute_dtype == "bfloat16"
+    assert network.output.dtype == "float32"
+
+
+def test_view_may_not_be_larger_than_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    YAML().dump(original_params(), tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"model\.view is 224, but the pictures are 48 pixels wide"):
+        model.for_training(48, 5)

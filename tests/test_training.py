@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from stages.common import model, training
 from stages.common.augment import distort
@@ -23,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 PARAMS = """
 emotions: {happy: 기쁨, sad: 슬픔}
 model:
+  view: 12
   blocks: [[4], [6]]
   first_padding: same
   dropout_odd: 0.2
@@ -30,13 +34,16 @@ model:
   dropout_head: 0.2
   head: average
   dense: []
-augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5}
+  mirror: true
+  precision: float32
+augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5, light: 0.2, erase: 0.3}
 pretrain:
-  {seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1, weight_decay: 0.01,
-   label_smoothing: 0.1, balance: 0.5}
+  {weights: null, teacher: null, taught: 0.5, seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1,
+   weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5}
 finetune:
-  {seed: 1, batch_size: 8, epochs: 3, patience: 3, lr: 1e-03, warmup: 1, weight_decay: 0.01, label_smoothing: 0.1,
-   balance: 0.5, rehearsal: 0.5, frozen_blocks: 1, frozen_batchnorm: true}
+  {start: pretrain, kept_weights: 0, taught: 0, seed: 1, batch_size: 8, epochs: 3, patience: 3, lr: 1e-03, warmup: 1,
+   weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5, rehearsal: 0.5,
+   frozen_blocks: 1, frozen_batchnorm: true}
 """
 
 
@@ -55,18 +62,27 @@ def some_faces(path: Path, count: int) -> Faces:
 
 
 def still(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return distort(pictures, random, rotation=0, shear=0, shift=0, zoom=0, flip=0)
+    return distort(pictures, random, rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, erase=0, view=16)
 
 
 def network() -> keras.Model:
     deterministic(1)
-    return model.vgg(16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [])
+    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [], False, "float32")
 
 
 def train(folder: Path, net: keras.Model, **changes: Any) -> list[training.Record]:
-    values = {"epochs": 3, "patience": 3, "lr": 0.01, "warmup": 0.0, "weight_decay": 0.01, "label_smoothing": 0.0}
+    values = {
+        "epochs": 3,
+        "patience": 3,
+        "lr": 0.01,
+        "warmup": 0.0,
+        "weight_decay": 0.01,
+        "label_smoothing": 0.0,
+        "mixup": 0.0,
+    }
     return training.fit(
         net,
+        None,
         [Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))],
         some_faces(folder / "validation.npy", 11),
         still,
@@ -196,3 +212,102 @@ def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     assert outputs(broken) == outputs(whole)
     pretrained, transferred = (whole / f"data/models/{name}.weights.h5" for name in ("pretrain", "transfer"))
     assert pretrained.read_bytes() != transferred.read_bytes()
+
+
+def ship(folder: Path, name: str) -> bytes:
+    """Make what pretrain wrote a network of the folder weights/."""
+    (folder / "weights").mkdir()
+    values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
+    (folder / f"weights/{name}.yaml").write_text(json.dumps({"model": values["model"]}), encoding="utf-8")
+    return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()
+
+
+def short_workplace(tmp_path: Path) -> Path:
+    folder = workplace(tmp_path)
+    change(folder, "epochs: 25, patience: 25", "epochs: 1, patience: 1")
+    change(folder, "epochs: 3, patience: 3", "epochs: 1, patience: 1")
+    return folder
+
+
+def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
+    folder = short_workplace(tmp_path)
+    finish(start("pretrain", folder))
+    trained = ship(folder, "small")
+    before = json.loads((folder / "metrics/pretrain.json").read_text())["pretrain"]
+    change(folder, "weights: null", "weights: small")
+    shutil.rmtree(folder / "data/live")
+    assert finish(start("pretrain", folder)) == ""
+    assert (folder / "data/models/pretrain.weights.h5").read_bytes() == trained
+    after = json.loads((folder / "metrics/pretrain.json").read_text())["pretrain"]
+    assert after == {"weights": "small", "validation": before["validation"]}
+    assert (folder / "data/live/pretrain/plots/metrics/validation/accuracy.tsv").exists()
+    change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
+    assert "error: weights/small.weights.h5 does not fit the network that `model:`" in fail(start("pretrain", folder))
+    change(folder, "weights: small", "weights: nothing")
+    assert fail(start("pretrain", folder)) == (
+        "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"
+    )
+    change(folder, "weights: nothing, teacher: null, taught: 0.5", "weights: null, teacher: small, taught: 0")
+    taught = []
+    for share in ("0", "1"):
+        change(folder, "teacher: small, taught: 0,", f"teacher: small, taught: {share},")
+        finish(start("pretrain", folder))
+        taught.append((folder / "data/models/pretrain.weights.h5").read_bytes())
+    assert taught[0] != taught[1]
+
+
+def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None:
+    faces = some_faces(tmp_path / "train.npy", 24)
+    sources = [Source(faces, 3, np.ones(2, np.float32)), Source(faces, 5, np.ones(2, np.float32), 0.75)]
+    net = network()
+    net.get_layer("emotion").set_weights([np.zeros((6, 2)), np.log([0.9, 0.1])])  # says so of each picture
+    ((_, alone, _),) = training.epoch_data(net, None, sources, still, 1, 0, 0, 1)
+    ((_, told, _),) = training.epoch_data(net, net, sources, still, 1, 0, 0, 1)
+    assert np.array_equal(told[:3], alone[:3])
+    assert np.allclose(told[3:], 0.25 * alone[3:] + 0.75 * np.array([0.9, 0.1]), atol=1e-6)
+
+
+def test_transfer_from_scratch_with_kept_weights_and_with_a_teacher(tmp_path: Path) -> None:
+    folder = short_workplace(tmp_path)
+    finish(start("pretrain", folder))
+
+    def transfer(old: str, new: str) -> dict[str, np.ndarray]:
+        change(folder, old, new)
+        finish(start("transfer", folder))
+        return arrays(folder / "data/models/transfer.weights.h5")
+
+    pretrained = arrays(folder / "data/models/pretrain.weights.h5")
+    after = transfer("frozen_blocks: 1, frozen_batchnorm: true", "frozen_blocks: 0, frozen_batchnorm: false")
+    blended = transfer("kept_weights: 0", "kept_weights: 0.25")
+    assert all(np.allclose(blended[name], 0.25 * pretrained[name] + 0.75 * after[name], atol=1e-6) for name in after)
+    change(folder, "start: pretrain", "start: scratch")
+    assert fail(start("transfer", folder)) == (
+        "error: params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.\n"
+    )
+    (folder / "data/models/pretrain.weights.h5").write_bytes(b"")
+    fresh = transfer("kept_weights: 0.25", "kept_weights: 0")
+    assert any((fresh[name] != after[name]).any() for name in after)
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new), encoding="utf-8")
+
+
+def fail(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    return output
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    result: dict[str, np.ndarray] = {}
+
+    def add(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            result[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return result

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from stages.common.errors import UserError
 
 SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
+THUMBNAIL = 16  # pixels; what near twins have in common is coarser than this
 PICTURE_ENDING = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
 
 
@@ -61,4 +63,35 @@ def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
             continue
         for split, _, _, place in others:
             reasons[place] = "twin in the same split" if split == first_split else f"twin in {SPLITS[-first_split]}"
+    return reasons
+
+
+def thumbnails(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Small versions of pictures, uint8 (size, size) each, with mean 0 and length 1; float32 (n, 16, 16).
+
+    The sum over the product of two is their normalised cross-correlation, whatever the brightness and contrast.
+    """
+    small = [cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for picture in pictures]
+    result = np.array(small, np.float32).reshape(-1, THUMBNAIL, THUMBNAIL)
+    result -= result.mean(axis=(1, 2), keepdims=True)
+    length = np.sqrt((result**2).sum(axis=(1, 2), keepdims=True))
+    result /= np.maximum(length, 1e-6)
+    return result
+
+
+def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: float) -> pd.Series:
+    """Why a face goes because one in a later split looks like it, as it is or mirrored.
+
+    `thumbnail` is what `thumbnails` gives for the faces of `split`; two look alike above this `correlation`.
+    """
+    reasons = pd.Series("", index=split.index, dtype=object)
+    flat, mirrored = (view.reshape(-1, THUMBNAIL**2) for view in (thumbnail, thumbnail[:, :, ::-1]))
+    for number, later in enumerate(SPLITS[1:], 1):
+        others = flat[split == later].T
+        for earlier in SPLITS[:number]:
+            here = np.flatnonzero(split == earlier)
+            # In parts, so that memory does not grow with the product of both numbers.
+            for part in np.array_split(here, max(len(here) // 1000, 1)):
+                likeness = np.maximum(flat[part] @ others, mirrored[part] @ others).max(axis=1, initial=-1)
+                reasons.iloc[part[likeness > correlation]] = f"near twin in {later}"
     return reasons

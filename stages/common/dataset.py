@@ -97,19 +97,24 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """Faces that fill `share` places of each batch; `weight` is a class's weight in the loss, float32 (classes,)."""
+    """Faces that fill `share` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
+
+    `taught` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
+    """
 
     faces: Faces
     share: int
     weight: np.ndarray
+    taught: float = 0
 
 
 def batches(
-    sources: Sequence[Source], epoch: int, steps: int, seed: int, augment: Augment
+    sources: Sequence[Source], epoch: int, steps: int, seed: int, augment: Augment, mixup: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The `steps` batches of `epoch`, a pure function of the arguments.
 
-    Yields pictures uint8 (batch, size, size, 1), one-hot labels float32 (batch, classes) and weights float32 (batch,).
+    Yields pictures uint8 (batch, size, size, 1), labels float32 (batch, classes), which are one-hot but for `mixup`
+    (see `mix`), and weights float32 (batch,).
     """
     orders = [
         cyclic_order(len(source.faces), epoch * steps * source.share, (epoch + 1) * steps * source.share, seed)
@@ -123,5 +128,27 @@ def batches(
             pictures.append(source.faces.pictures(index))
             labels.append(np.eye(len(source.weight), dtype=np.float32)[label])
             weights.append(source.weight[label])
-        augmented = augment(np.concatenate(pictures), np.random.default_rng([seed, epoch, step]))
-        yield augmented[..., np.newaxis], np.concatenate(labels), np.concatenate(weights)
+        random = np.random.default_rng([seed, epoch, step])
+        picture, label, weight = (np.concatenate(parts) for parts in (pictures, labels, weights))
+        picture = augment(picture, random)
+        if mixup:
+            picture, label, weight = mix(picture, label, weight, random, mixup)
+        yield picture[..., np.newaxis], label, weight
+
+
+def mix(
+    pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, random: np.random.Generator, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay over each picture another of the batch, and mix labels and weights alike (mixup; Zhang et al., 2018).
+
+    Each picture has its own share of the two, drawn from Beta(`alpha`, `alpha`). Shapes and types as in `batches`.
+    """
+    other = random.permutation(len(pictures))
+    share = random.beta(alpha, alpha, len(pictures)).astype(np.float32)
+    first, second = share[:, np.newaxis], 1 - share[:, np.newaxis]
+    blend = pictures * first[..., np.newaxis] + pictures[other] * second[..., np.newaxis]
+    return (
+        np.rint(blend).astype(np.uint8),
+        labels * first + labels[other] * second,
+        weights * share + weights[other] * (1 - share),
+    )

@@ -11,11 +11,13 @@ from stages.common.backend import keras
 from stages.common.dataset import Faces
 from stages.common.errors import UserError
 
+SHIPPED = Path("weights")
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 
 
 def vgg(
     size: int,
+    view: int,
     classes: int,
     blocks: Sequence[Sequence[int]],
     first_padding: str,
@@ -24,19 +26,26 @@ def vgg(
     dropout_head: float,
     head: str,
     dense: Sequence[int],
+    mirror: bool,
+    precision: str,
 ) -> keras.Model:
     """A VGG (Simonyan and Zisserman, 2015) with BatchNormalization (Ioffe and Szegedy, 2015).
 
-    Pictures (n, size, size, 1) of values 0 to 255 go in, probabilities (n, classes) come out.
-    `blocks` lists the filters of each block's 3x3 convolutions (bias, ReLU, he_normal, then BatchNormalization); 2x2
-    max-pooling and dropout end a block, with `dropout_odd` after blocks 1, 3, ... and `dropout_even` after 2, 4, ....
-    `head` is `flatten` or `average` (global average pooling); `dense` lists the ReLU layers after it, and
-    `dropout_head` applies after the first of them (without any: before the output).
+    Pictures (n, size, size, 1) of values 0 to 255 go in, probabilities (n, classes) come out; the network looks at the
+    middle, `view` pixels wide. `blocks` lists the filters of each block's 3x3 convolutions (bias, ReLU, he_normal, then
+    BatchNormalization); 2x2 max-pooling and dropout end a block, with `dropout_odd` after blocks 1, 3, ... and
+    `dropout_even` after 2, 4, .... `head` is `flatten` or `average` (global average pooling); `dense` lists the ReLU
+    layers after it, and `dropout_head` applies after the first of them (without any: before the output).
+    With `mirror` the network sees each picture and its mirror image, and answers with the mean of both probabilities;
+    not meant for training. `precision` is float32 or mixed_bfloat16, in which all but the weights and the last layer
+    has 16 bits (Micikevicius et al., 2018).
     """
     layers = keras.layers
-    _check_size(size, len(blocks), first_padding)
+    _check_view(view, len(blocks), first_padding)
     inputs = keras.Input((size, size, 1), name="picture")
-    x = layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    x = keras.ops.concatenate([inputs, keras.ops.flip(inputs, axis=2)], axis=0) if mirror else inputs
+    x = layers.CenterCrop(view, view, name="view")(x)
+    x = layers.Rescaling(1 / 255, dtype=precision, name="rescaling")(x)
     for block, filters in enumerate(blocks, 1):
         for number, width in enumerate(filters, 1):
             x = layers.Conv2D(
@@ -45,38 +54,90 @@ def vgg(
                 padding=first_padding if block == number == 1 else "same",
                 activation="relu",
                 kernel_initializer="he_normal",
+                dtype=precision,
                 name=f"block{block}_conv{number}",
             )(x)
             # Keras's own momentum of 0.99 lags behind in a run of a few hundred steps.
-            x = layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm{number}")(x)
-        x = layers.MaxPooling2D(name=f"block{block}_pool")(x)
-        x = layers.Dropout(dropout_odd if block % 2 else dropout_even, seed=block, name=f"block{block}_dropout")(x)
+            x = layers.BatchNormalization(momentum=0.9, dtype=precision, name=f"block{block}_norm{number}")(x)
+        x = layers.MaxPooling2D(dtype=precision, name=f"block{block}_pool")(x)
+        rate = dropout_odd if block % 2 else dropout_even
+        x = layers.Dropout(rate, seed=block, dtype=precision, name=f"block{block}_dropout")(x)
     x = layers.Flatten(name="flatten")(x) if head == "flatten" else layers.GlobalAveragePooling2D(name="average")(x)
     for number, width in enumerate(dense, 1):
-        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+        x = layers.Dense(
+            width, activation="relu", kernel_initializer="he_normal", dtype=precision, name=f"dense{number}"
+        )(x)
         if number == 1:
-            x = layers.Dropout(dropout_head, seed=0, name="head_dropout")(x)
+            x = layers.Dropout(dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
     if not dense:
-        x = layers.Dropout(dropout_head, seed=0, name="head_dropout")(x)
+        x = layers.Dropout(dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
     # Equal probabilities at first: random ones start so wrong that a short run does not recover.
     outputs = layers.Dense(classes, activation="softmax", kernel_initializer="zeros", name="emotion")(x)
+    if mirror:
+        outputs = keras.ops.mean(keras.ops.stack(keras.ops.split(outputs, 2, axis=0)), axis=0)
     return keras.Model(inputs, outputs, name="vgg")
 
 
-def _check_size(size: int, blocks: int, first_padding: str) -> None:
-    left = size - 2 if first_padding == "valid" else size
+def _check_view(view: int, blocks: int, first_padding: str) -> None:
+    left = view - 2 if first_padding == "valid" else view
     if left < 2**blocks:
         raise UserError(
             f"params.yaml: model.blocks has {blocks} blocks, each of which halves the picture, "
-            f"and {size} pixels are too few for that; use fewer blocks or a larger image.size."
+            f"and {view} pixels are too few for that; use fewer blocks or a larger model.view."
         )
 
 
-def from_params(size: int, classes: int) -> keras.Model:
-    """The network that the section `model:` of params.yaml describes, with fresh weights."""
+def view_from_params(size: int) -> int:
+    """The side, in pixels, of what the network looks at in pictures of `size` pixels."""
+    view = params.section("model").integer("view", 8, 1024)
+    if view > size:
+        raise UserError(f"params.yaml: model.view is {view}, but the pictures are {size} pixels wide; lower it.")
+    return view
+
+
+def for_training(size: int, classes: int) -> keras.Model:
+    """The network that the section `model:` of params.yaml describes, with fresh weights, for what it looks at."""
     section = params.section("model")
+    view = view_from_params(size)
+    return _from_section(
+        section, view, view, classes, False, section.choice("precision", ("float32", "mixed_bfloat16"))
+    )
+
+
+def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
+    """The same network as it is used: with `weights` that `save_weights` wrote, for whole pictures, in float32."""
+    section = params.section("model")
+    network = _from_section(section, size, view_from_params(size), classes, section.flag("mirror"), "float32")
+    load_weights(network, weights)
+    return network
+
+
+def shipped(name: str, classes: int) -> keras.Model:
+    """The network `name` of the folder weights/, for what it looks at, in float32; `model:` does not matter."""
+    weights, description = shipped_files(name)
+    section = params.section("model", description)
+    view = section.integer("view", 8, 1024)
+    network = _from_section(section, view, view, classes, False, "float32")
+    load_weights(network, weights)
+    return network
+
+
+def shipped_files(name: str) -> tuple[Path, Path]:
+    """The weights of the network `name` of the folder weights/, and the section `model:` that they fit."""
+    weights, description = SHIPPED / f"{name}.weights.h5", SHIPPED / f"{name}.yaml"
+    for path in (weights, description):
+        if not path.exists():
+            known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml"))) or "none"
+            raise UserError(f"{path} is missing; the networks in {SHIPPED}/ are: {known}.")
+    return weights, description
+
+
+def _from_section(
+    section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str
+) -> keras.Model:
     return vgg(
         size,
+        view,
         classes,
         blocks=section.integer_lists("blocks", 1, 4096),
         first_padding=section.choice("first_padding", ("same", "valid")),
@@ -85,6 +146,8 @@ def from_params(size: int, classes: int) -> keras.Model:
         dropout_head=section.number("dropout_head", 0, 0.9),
         head=section.choice("head", ("flatten", "average")),
         dense=section.integers("dense", 1, 8192),
+        mirror=mirror,
+        precision=precision,
     )
 
 
@@ -109,7 +172,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     except ValueError:
         raise UserError(
             f"{path} does not fit the network that `model:`, image.size and `emotions:` in params.yaml describe; "
-            f"re-run pretrain (dvc repro)."
+            f"set them as they were when it was made, or make it again (dvc repro)."
         ) from None
     model.set_weights(bare.get_weights())
 
@@ -145,7 +208,18 @@ def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
             layer.trainable = False
 
 
+def blend(model: keras.Model, others: Sequence[np.ndarray], share: float) -> None:
+    """Set each weight to `share` of that in `others` and the rest of its own (WiSE-FT; Wortsman et al., 2022)."""
+    pairs = zip(others, model.get_weights(), strict=True)
+    # The seeds of dropout are whole numbers, which nothing is to be made of.
+    model.set_weights([own if own.dtype.kind == "u" else share * other + (1 - share) * own for other, own in pairs])
+
+
 def predict(model: keras.Model, faces: Faces) -> np.ndarray:
-    """Probabilities of all faces in their order, float32 (n, classes)."""
+    """Probabilities of all faces in their order, float32 (n, classes); `model` gets the middle of the pictures."""
+    side = model.input_shape[1]
+    border = (faces.size - side) // 2
+    middle = slice(border, border + side)
     index = np.array_split(np.arange(len(faces)), range(PREDICT_BATCH, len(faces), PREDICT_BATCH))
-    return np.concatenate([model.predict_on_batch(faces.pictures(part)[..., np.newaxis]) for part in index])
+    parts = (faces.pictures(part)[:, middle, middle, np.newaxis] for part in index)
+    return np.concatenate([model.predict_on_batch(part) for part in parts])

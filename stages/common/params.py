@@ -94,21 +94,21 @@ class Section:
         return {str(k): v for k, v in value.items()}
 
 
-def section(name: str) -> Section:
-    """The section `name` of params.yaml in the current folder; a dot leads to a section inside a section.
+def section(name: str, file: Path = FILE) -> Section:
+    """The section `name` of params.yaml in the current folder (or another file); a dot leads to a section inside one.
 
     Read as YAML 1.2, as DVC does: `1e-05`, which `dvc exp run -S` writes, is a number there and a text in YAML 1.1.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
+        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, or an impossible date
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
-        raise UserError(f"{FILE} is not valid YAML{place}; compare it with the committed one.") from None
+        raise UserError(f"{file} is not valid YAML{place}; compare it with the committed one.") from None
     for part in name.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     if not isinstance(values, dict):
-        raise UserError(f"{FILE} has no section `{name}`; compare it with the committed one (git diff {FILE}).")
+        raise UserError(f"{file} has no section `{name}`; compare it with the committed one (git diff {file}).")
     return Section(name, values)
 
 

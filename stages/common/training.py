@@ -25,10 +25,12 @@ Record = dict[str, float]
 
 def fit(
     model: keras.Model,
+    teacher: keras.Model | None,
     sources: Sequence[Source],
     validation: Faces,
     augment: Augment,
     seed: int,
+    mixup: float,
     epochs: int,
     patience: int,
     lr: float,
@@ -43,17 +45,19 @@ def fit(
     An epoch shows as many batches as it takes to see each face of `sources[0]` once. The optimizer is AdamW
     (Loshchilov and Hutter, 2019); its rate rises for `warmup` epochs from 0 to `lr` and falls along a cosine to 0 at
     the end of `epochs`. Training ends early after `patience` epochs without a higher accuracy on `validation`.
-    `checkpoint` is a file that is written after each epoch and read at the start; `curves` is DVCLive's folder.
+    With a `teacher`, which sees the same distorted pictures, its probabilities take the place of a part of the labels
+    (distillation; Hinton et al., 2015). `checkpoint` is a file that is written after each epoch and read at the start;
+    `curves` is DVCLive's folder.
     """
     steps = -(-len(sources[0].faces) // sources[0].share)
-    _compile(model, steps, epochs, lr, warmup, weight_decay, label_smoothing)
+    prepare(model, steps, epochs, lr, warmup, weight_decay, label_smoothing)
     history, best = _restore(model, checkpoint)
     began, resumed = time.monotonic(), len(history)
     with Live(str(curves), dvcyaml=False, save_dvc_exp=False) as live:
         for epoch, record in enumerate(history, 1):
             _log(live, epoch, record)
         while len(history) < epochs and len(history) - best_epoch(history) < patience:
-            history.append(_epoch(model, sources, validation, augment, seed, len(history), steps))
+            history.append(_epoch(model, teacher, sources, validation, augment, seed, mixup, len(history), steps))
             if best_epoch(history) == len(history):
                 best = model.get_weights()
             _save(model, history, best, checkpoint)
@@ -63,9 +67,22 @@ def fit(
     return history
 
 
+def log_start(record: Record, curves: Path) -> None:
+    """Make `record` step 0 of the curves, the only one: of a network that is not trained."""
+    with Live(str(curves), dvcyaml=False, save_dvc_exp=False) as live:
+        _log(live, 0, {f"validation/{name}": value for name, value in record.items()})
+
+
+def validate(model: keras.Model, validation: Faces) -> Record:
+    """Accuracy and loss of `model` on the validation split, six digits."""
+    accuracy, loss = _scores(predict(model, validation), validation.label)
+    return {"accuracy": round(accuracy, 6), "loss": round(loss, 6)}
+
+
 def read_schedule(section: Section) -> dict[str, Any]:
     """The values of `pretrain:` or `finetune:` that `fit` takes as they are."""
     return {
+        "mixup": section.number("mixup", 0, 10),
         "epochs": section.integer("epochs", 1, 10_000),
         "patience": section.integer("patience", 1, 10_000),
         "lr": section.number("lr", 0, 1),
@@ -81,18 +98,19 @@ def best_epoch(history: Sequence[Record]) -> int:
     return accuracy.index(max(accuracy)) + 1 if accuracy else 0
 
 
-def summary(history: Sequence[Record], sources: Sequence[Source], validation: Faces) -> dict[str, Any]:
-    """What a training stage reports: its best epoch, how that did on validation, and how much it saw."""
-    best = best_epoch(history)
+def summary(
+    history: Sequence[Record], sources: Sequence[Source], model: keras.Model, validation: Faces
+) -> dict[str, Any]:
+    """What a training stage reports: its best epoch, how `model` does on validation, and how much it saw."""
     return {
-        "best_epoch": best,
+        "best_epoch": best_epoch(history),
         "epochs": len(history),
-        "validation": {key: round(history[best - 1][f"validation/{key}"], 6) for key in ("accuracy", "loss")},
+        "validation": validate(model, validation),
         "images": {"train": len(sources[0].faces), "validation": len(validation)},
     }
 
 
-def _compile(
+def prepare(
     model: keras.Model,
     steps: int,
     epochs: int,
@@ -101,6 +119,7 @@ def _compile(
     weight_decay: float,
     label_smoothing: float,
 ) -> None:
+    """Give `model` its loss and optimizer, with the schedule that `fit` describes; an epoch has `steps` batches."""
     warm = round(warmup * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warm else lr, max(epochs * steps - warm, 1), warmup_target=lr if warm else None, warmup_steps=warm
@@ -112,29 +131,54 @@ def _compile(
     model.compile(optimizer, loss, metrics=["accuracy"])
 
 
-def _epoch(
+def epoch_data(
     model: keras.Model,
+    teacher: keras.Model | None,
     sources: Sequence[Source],
-    validation: Faces,
     augment: Augment,
     seed: int,
+    mixup: float,
     epoch: int,
     steps: int,
-) -> Record:
-    _seed_dropout(model, seed, epoch)
+) -> tf.data.Dataset:
+    """The batches of one epoch (see `batches`), made by a thread beside the one in which `model` learns."""
     batch_size = sum(source.share for source in sources)
-    size, classes = validation.size, len(sources[0].weight)
     signature = (
-        tf.TensorSpec((batch_size, size, size, 1), tf.uint8),
-        tf.TensorSpec((batch_size, classes), tf.float32),
+        tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.uint8),
+        tf.TensorSpec((batch_size, len(sources[0].weight)), tf.float32),
         tf.TensorSpec((batch_size,), tf.float32),
     )
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return batches(sources, epoch, steps, seed, augment)
+        return batches(sources, epoch, steps, seed, augment, mixup)
 
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
-    data = data.apply(tf.data.experimental.assert_cardinality(steps))
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    if teacher is not None:
+        taught = np.repeat([source.taught for source in sources], [source.share for source in sources])
+        share = tf.constant(taught[:, np.newaxis], tf.float32)
+        data = data.map(
+            lambda picture, label, weight: (
+                picture,
+                (1 - share) * label + share * teacher(picture, training=False),
+                weight,
+            )
+        )
+    return data.prefetch(4).apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _epoch(
+    model: keras.Model,
+    teacher: keras.Model | None,
+    sources: Sequence[Source],
+    validation: Faces,
+    augment: Augment,
+    seed: int,
+    mixup: float,
+    epoch: int,
+    steps: int,
+) -> Record:
+    _seed_dropout(model, seed, epoch)
+    data = epoch_data(model, teacher, sources, augment, seed, mixup, epoch, steps)
     logs = model.fit(data, shuffle=False, verbose=0).history
     accuracy, loss = _scores(predict(model, validation), validation.label)
     record = {

@@ -1,0 +1,174 @@
+"""Whether pictures reach the network as fast as it learns, in constant memory, and what an epoch costs.
+
+Training as the stages do it is compared, in turns, with the same loop on one batch that is made once, and with the
+original's way: all pictures in memory, distorted by Keras's ImageDataGenerator. Then epochs of several lengths, and the
+memory of an epoch over ten times as many pictures as FER2013 has. All on noise, with the network of params.yaml.
+Run: python -m benchmarks.training; about ten minutes
+"""
+
+import argparse
+import functools
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from stages.common import augment, model, params, training
+from stages.common.backend import deterministic, keras, tf
+from stages.common.dataset import Faces, Source, batches
+
+IMAGES = 4096  # in each of the epochs that are compared
+LENGTHS = (2048, 4096, 8192, 16384)  # images in the epochs that the line is drawn through
+AIHUB = 290_000  # images
+FER2013 = 28_709  # images in its train folder
+TURNS = 3
+
+
+def main() -> None:
+    """Print the three results."""
+    argparse.ArgumentParser(description="Speed and memory of training.").parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        compare(folder)
+        draw_line(folder)
+        for images in (FER2013, 10 * FER2013):
+            memory = peak_memory(folder, images)
+            print(f"{images:>8,} images: {memory / 1e6:,.0f} MB at most, pages of the mapped file aside")
+
+
+def compare(folder: Path) -> None:
+    """Feed the same network in three ways, in turns: the shortest time of each."""
+    faces = noise(folder, IMAGES)
+    network = compiled(faces)
+    ways = {
+        "as the stages do": as_the_stages_do(network, faces),
+        "one batch, again and again": one_batch(network, faces),
+        "the original's way": image_data_generator(network, faces),
+    }
+    seconds = {name: float("inf") for name in ways}
+    for turn in range(TURNS + 1):
+        for name, way in ways.items():
+            spent = timed(way)
+            if turn:  # the first one compiles
+                seconds[name] = min(seconds[name], spent)
+    ours = seconds["as the stages do"]
+    for name, value in seconds.items():
+        print(f"{name:28}{IMAGES / value:>8.0f} images/s, {ours / value:.2f} times the stages' speed")
+
+
+def draw_line(folder: Path) -> None:
+    """Time epochs of several lengths; print how far they are from a straight line, and what it says of AI-Hub 82."""
+    network = compiled(noise(folder, LENGTHS[0]))
+    timed(as_the_stages_do(network, noise(folder, LENGTHS[0])))
+    seconds = [min(timed(as_the_stages_do(network, noise(folder, n))) for _ in range(TURNS)) for n in LENGTHS]
+    slope, start = np.polyfit(LENGTHS, seconds, 1)
+    for images, value in zip(LENGTHS, seconds, strict=True):
+        print(f"{images:>8,} images: {value:.1f} s an epoch; the straight line says {start + slope * images:.1f} s")
+    print(f"{AIHUB:>8,} images: {(start + slope * AIHUB) / 60:.1f} minutes, {1e3 * slope:.2f} ms an image")
+
+
+def noise(folder: Path, images: int) -> Faces:
+    """So many faces of noise, in an array on disk that is written in parts."""
+    size = params.section("image").integer("size", 8, 1024)
+    path = folder / f"{images}.npy"
+    if not path.exists():
+        array = open_memmap(path, "w+", np.uint8, (images, size, size))
+        for part in np.array_split(np.arange(images), max(images // 10_000, 1)):
+            array[part] = np.random.default_rng(int(part[0])).integers(0, 256, (len(part), size, size), np.uint8)
+        array.flush()
+    row = np.arange(images)
+    return Faces([path], np.zeros(images, int), row, row % len(params.emotions()))
+
+
+def compiled(faces: Faces) -> keras.Model:
+    """The network of params.yaml, ready to learn as pretrain does."""
+    deterministic(1)
+    section = params.section("pretrain")
+    network = model.for_training(faces.size, len(params.emotions()))
+    schedule = training.read_schedule(section)
+    names = ("epochs", "lr", "warmup", "weight_decay", "label_smoothing")
+    training.prepare(network, steps=1000, **{name: schedule[name] for name in names})
+    return network
+
+
+def source(faces: Faces) -> Source:
+    """Batches of the size of params.yaml."""
+    batch_size = params.section("pretrain").integer("batch_size", 1, 4096)
+    return Source(faces, batch_size, np.ones(len(params.emotions()), np.float32))
+
+
+def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
+    """An epoch of `training.fit`, without validation and checkpoint."""
+    distort = augment.from_params(model.view_from_params(faces.size))
+    mixup = params.section("pretrain").number("mixup", 0, 10)
+    batch = source(faces)
+    data = training.epoch_data(network, None, [batch], distort, 1, mixup, 0, len(faces) // batch.share)
+    return functools.partial(network.fit, data, shuffle=False, verbose=0)
+
+
+def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:
+    """As many steps, all of them with the same batch."""
+    distort = augment.from_params(model.view_from_params(faces.size))
+    batch = source(faces)
+    first = next(batches([batch], 0, 1, 1, distort, 0))
+    data = tf.data.Dataset.from_tensors(first).repeat(len(faces) // batch.share)
+    return functools.partial(network.fit, data, shuffle=False, verbose=0)
+
+
+def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], object]:
+    """As many steps with the original's distortion: ImageDataGenerator over all pictures in memory."""
+    view = model.view_from_params(faces.size)
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(
+        rotation_range=30,
+        shear_range=0.2,
+        width_shift_range=0.2,
+        height_shift_range=0.2,
+        zoom_range=0.1,
+        horizontal_flip=True,
+    )
+    pictures = faces.pictures(np.arange(len(faces)))[:, :view, :view, np.newaxis].astype(np.float32)
+    labels = np.eye(len(params.emotions()), dtype=np.float32)[faces.label]
+    flow = generator.flow(pictures, labels, batch_size=source(faces).share, seed=1)
+    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // source(faces).share, verbose=0)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """The seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak_memory(folder: Path, images: int) -> int:
+    """Most bytes of its own, pages of mapped files aside, that a process has while it trains for one epoch."""
+    noise(folder, images)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(train_and_watch, (folder, images))
+
+
+def train_and_watch(folder: Path, images: int) -> int:
+    """What `peak_memory` does, in a process of its own; Linux only."""
+    most, over = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(0.05):
+            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+            most = max(most, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    faces = noise(folder, images)
+    as_the_stages_do(compiled(faces), faces)()
+    over.set()
+    watcher.join()
+    return most
+
+
+if __name__ == "__main__":
+    main()
