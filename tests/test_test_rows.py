@@ -18,7 +18,7 @@ from stages.common.tables import read_table, write_table
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "happy", "sad"]
 SPLITS = ("train", "validation", "test")
-SIZE = 16
+SIZE = 48
 
 
 def splits_read() -> dict[str, set[str]]:
@@ -85,6 +85,7 @@ def tiny(place: Path) -> Path:
     document["model"] |= {"view": SIZE, "blocks": [[4], [6]]}
     for section in ("pretrain", "finetune"):
         document[section] |= {"epochs": 1, "batch_size": 8}
+    document["pretrain"] |= {"weights": None, "teacher": None}  # it is to train, and by itself
     with open(place / "params.yaml", "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(document, file)
     write_data()
