@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup run table test lint clean
+.PHONY: help setup run table demo test lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -18,6 +18,10 @@ run: .venv/installed  ## run what is left of the pipeline, then print the table 
 
 table: .venv/installed  ## print that table again
 	@python -m stages.common.comparison
+
+demo: .venv/installed  ## start the page that reads faces (first trains a model on drawn faces if there is none)
+	@ls data/export/*.onnx weights/*.onnx >/dev/null 2>&1 || dvc repro export
+	@python -m demo --web
 
 test: .venv/installed-dev  ## run all tests
 	python -m pytest

@@ -21,7 +21,7 @@ from tests.tiny import shrink
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", *CROPS} | {
+EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
 
@@ -95,7 +95,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     [
         ("stages/common/scores.py", {"evaluate"}),
         ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
-        ("stages/common/faces.py", CROPS),
+        ("stages/common/faces.py", CROPS | {"export"}),
         ("stages/common/contact_sheet.py", {"sheets"}),
     ],
 )
@@ -128,7 +128,11 @@ def test_runtime_changes_no_byte(repository: Path) -> None:
 
 @pytest.mark.parametrize("lr", ["1e-4", "1e-5"])
 def test_an_experiment_with_a_learning_rate(repository: Path, lr: str) -> None:
-    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == {"transfer", "evaluate"}
+    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == {
+        "transfer",
+        "evaluate",
+        "export",
+    }
     changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
     assert changed["params.yaml"]["finetune.lr"]["new"] == float(lr)
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
@@ -202,7 +206,7 @@ def test_stages_open_only_the_files_that_dvc_yaml_declares(repository: Path) -> 
     lock = YAML(typ="safe").load((repository / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     for stage in (
         *("rename", "crop@training-happy", "resize@fer2013", "resize@korean"),
-        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate"),
+        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate", "export"),
     ):
         module, *arguments = lock[stage]["cmd"].removeprefix("python -m ").split()
         opened = run(repository, "python", "-c", OPENED, module, *arguments).split("OPENED\n")[1].splitlines()
