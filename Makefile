@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup run table gate test lint clean
+.PHONY: help setup run table gate demo test lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -22,6 +22,10 @@ table: .venv/installed  ## print that table again
 AGAINST ?= HEAD^
 gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.fall
 	@dvc metrics diff --json $(AGAINST) | python -m stages.common.gate
+
+demo: .venv/installed  ## start the page that reads faces (first trains a model on drawn faces if there is none)
+	@ls data/export/*.onnx weights/*.onnx >/dev/null 2>&1 || dvc repro export
+	@python -m demo --web
 
 test: .venv/installed-dev  ## run all tests
 	python -m pytest

@@ -24,7 +24,7 @@ from stages.common.errors import run
 from stages.common.faces import (
     Search,
     choose_face,
-    cut_square,
+    cut_face,
     find_faces,
     overlap,
     reference_box,
@@ -32,7 +32,7 @@ from stages.common.faces import (
     search_from_params,
     square_around,
 )
-from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, upright_size
+from stages.common.images import BadPictureError, decode, reduction, upright_size
 from stages.common.labels import Box
 from stages.common.manifest import boxes_of, read_photo
 from stages.common.tables import read_table, write_table
@@ -156,12 +156,11 @@ def crop_photo(
     face, method = choose_face(found, reference, min_overlap)
     if face is None:
         raise BadPictureError("no face found")
-    left, top, side = square_around(face, margin)
+    left, top, side = square = square_around(face, margin)
     if (finer := reduction(side, size)) < factor:
         factor = finer
         picture = decode(data, colour=True, factor=factor)
-    cut = cut_square(picture, round(left / factor), round(top / factor), max(1, round(side / factor)))
-    crop = encode_jpeg(resize(cut, size) if cut.shape[0] > size else cut, quality)
+    crop = cut_face(picture, factor, square, size, quality)
     agreement = "" if reference is None else f"{overlap(face, reference):.3f}"
     row = {"width": width, "height": height, "method": method, "left": left, "top": top, "side": side}
     return crop, row | {"overlap": agreement}

@@ -25,7 +25,7 @@ from stages.common.archives import Entry
 from stages.common.arrays import ArrayWriter
 from stages.common.counts import account, check_share, write_metrics
 from stages.common.errors import UserError, run
-from stages.common.images import BadPictureError, decode, reduction, resize, upright_size
+from stages.common.images import BadPictureError, network_picture, resize, upright_size
 from stages.common.tables import read_table, write_table
 
 ARRAYS = Path("data/arrays")
@@ -173,7 +173,7 @@ def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: floa
     width, height = upright_size(data, max_megapixels)
     if width != height:
         raise BadPictureError("not square")
-    return resize(decode(data, colour=False, factor=reduction(width, size)), size)
+    return network_picture(data, width, size)
 
 
 if __name__ == "__main__":

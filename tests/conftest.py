@@ -43,6 +43,19 @@ PARAMS: dict[str, Any] = {
         },
         "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1} | {"people": 1},
     },
+    "model": {
+        "blocks": [[4], [8]],
+        "first_padding": "same",
+        "dropout_odd": 0.1,
+        "dropout_even": 0,
+        "dropout_head": 0.1,
+        "head": "average",
+        "dense": [],
+    },
+    "augment": {},
+    "pretrain": {},
+    "finetune": {},
+    "export": {"compared": 50, "unsure": 0.4, "smoothing": 0.3, "same_face": 0.3, "forget": 0.5},
 }
 
 
@@ -87,3 +100,17 @@ def run_stage(set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) 
         return ""
 
     return run
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two models of random weights, as the export stage writes them, for three emotions."""
+    # TensorFlow takes seconds to start.
+    from networks import card, random_network
+
+    from stages.common.model_files import write_onnx
+
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("before", "after"), 1):
+        write_onnx(random_network(48, 3, seed), card(name), folder / f"{name}.onnx")
+    return folder

@@ -23,9 +23,9 @@ from tests.tiny import shrink
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
-EXPERIMENT = {"transfer", "evaluate", "report"}
+EXPERIMENT = {"transfer", "evaluate", "export", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "report", *CROPS} | {
+EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
 
@@ -97,9 +97,9 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/common/scores.py", {"evaluate", "report"}),
+        ("stages/common/scores.py", {"evaluate", "export", "report"}),
         ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
-        ("stages/common/faces.py", CROPS),
+        ("stages/common/faces.py", CROPS | {"export"}),
         ("stages/common/contact_sheet.py", {"sheets"}),
         ("stages/common/report/page.html", {"report"}),
     ],
@@ -224,7 +224,7 @@ def test_stages_open_only_the_files_that_dvc_yaml_declares(repository: Path) -> 
     lock = YAML(typ="safe").load((repository / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     for stage in (
         *("rename", "crop@training-happy", "resize@fer2013", "resize@korean"),
-        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate", "report"),
+        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate", "export", "report"),
     ):
         module, *arguments = lock[stage]["cmd"].removeprefix("python -m ").split()
         opened = run(repository, "python", "-c", OPENED, module, *arguments).split("OPENED\n")[1].splitlines()

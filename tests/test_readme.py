@@ -22,14 +22,14 @@ def test_table_is_that_of_the_committed_metrics(dataset: str) -> None:
 
 
 def test_tree_has_a_line_for_each_file_of_ours() -> None:
-    for folder in ("stages", "benchmarks"):
+    for folder in ("stages", "demo", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
             if path.name != "__init__.py":
                 assert f"  {path.name} " in README, path
 
 
 def test_links_lead_somewhere() -> None:
-    docs = ("cluster.md", "studies.md", "report.png", "korean_emotions.png")
+    docs = ("cluster.md", "studies.md", "report.png", "demo.png", "korean_emotions.png")
     for link in ("CONTRIBUTING.md", "LICENSE", "params.yaml", *(f"docs/{name}" for name in docs)):
         assert f"({link})" in README
         assert (ROOT / link).is_file()

@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.common import params
 from stages.common.errors import UserError
-from stages.common.images import shrink
+from stages.common.images import encode_jpeg, resize, shrink
 
 Box = tuple[float, float, float, float]
 DETECTORS = ("haar", "yunet")
@@ -208,3 +208,18 @@ def cut_square(picture: np.ndarray, left: int, top: int, side: int) -> np.ndarra
         raise ValueError("the square lies outside the picture")
     over = (max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width))
     return cv2.copyMakeBorder(inside, *over, cv2.BORDER_REPLICATE)
+
+
+def cut_face(picture: np.ndarray, factor: int, square: tuple[int, int, int], size: int, quality: int) -> bytes:
+    """Cut a face out of a photo, as a JPEG of at most (size, size) pixels.
+
+    Args:
+        picture: the photo, uint8 (height, width, 3) BGR, decoded `factor` times smaller than it is.
+        factor: 1, 2, 4 or 8.
+        square: left, top and side, in pixels of the photo itself.
+        size: largest side of the crop in pixels.
+        quality: of the JPEG, 1 to 100.
+    """
+    left, top, side = square
+    cut = cut_square(picture, round(left / factor), round(top / factor), max(1, round(side / factor)))
+    return encode_jpeg(resize(cut, size) if cut.shape[0] > size else cut, quality)

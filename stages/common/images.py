@@ -125,3 +125,12 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
 def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
     """Encode as JPEG, quality 0 to 100."""
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def network_picture(data: bytes, side: int, size: int) -> np.ndarray:
+    """The bytes of a square picture of `side` pixels as the network sees it: grey, uint8 (size, size).
+
+    Raises:
+        BadPictureError: the bytes cannot be decoded.
+    """
+    return resize(decode(data, colour=False, factor=reduction(side, size)), size)

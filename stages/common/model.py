@@ -74,7 +74,7 @@ def vgg(
     # Equal probabilities at first: random ones start so wrong that a short run does not recover.
     outputs = layers.Dense(classes, activation="softmax", kernel_initializer="zeros", name="emotion")(x)
     if mirror:
-        outputs = keras.ops.mean(keras.ops.stack(keras.ops.split(outputs, 2, axis=0)), axis=0)
+        outputs = keras.ops.mean(keras.ops.reshape(outputs, (2, -1, classes)), axis=0)
     return keras.Model(inputs, outputs, name="vgg")
 
 

@@ -1,0 +1,172 @@
+"""Say what emotion each face shows, in photos, folders, zip archives, videos, before a camera or on a page.
+
+Run: python -m demo PATH... | --camera N | --web
+
+Exit status: 0 if a face was found, 3 if none was, 1 if something could not be read, 2 for a wrong command line.
+"""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+from tqdm import tqdm
+
+from demo.annotation import annotate
+from demo.media import Item, empty_folder, find_items, free_places
+from demo.models import Model, find_models
+from demo.reading import read_frame, read_photo
+from demo.tables import FORMATS, Write, table
+from demo.tracking import Tracker
+from demo.video import Camera, VideoFile, VideoWriter
+from stages.common.errors import UserError, run
+from stages.common.images import BadPictureError, decode, encode_jpeg
+
+PORT = 8765
+QUALITY = 95  # of annotated pictures, JPEG
+NO_FACE = 3  # exit status
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="photos, videos, folders, zip archives")
+    parser.add_argument("--camera", type=int, metavar="N", help="read camera N of this machine, from 0")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="with --camera: how long (else: Ctrl-C)")
+    parser.add_argument("--web", action="store_true", help="start the page, for this machine alone")
+    parser.add_argument("--port", type=int, default=PORT, help=f"with --web: port on 127.0.0.1 (default: {PORT})")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write annotated copies and the table to a new folder"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="csv", help="of the table (default: csv)")
+    parser.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="the models to use (default: data/export, weights)"
+    )
+    arguments = parser.parse_args()
+    if bool(arguments.paths) + (arguments.camera is not None) + arguments.web != 1:
+        parser.error("name photos, or --camera N, or --web")
+    if arguments.camera is not None and arguments.out is None:
+        parser.error("--camera needs --out FOLDER, where video and table are written")
+    models = find_models(arguments.model)
+    if arguments.web:
+        from demo.web import serve
+
+        serve(models, arguments.port)
+        return
+    cv2.setNumThreads(1)
+    out = None if arguments.out is None else empty_folder(arguments.out)
+    with open_table(out, arguments.format) as file, table(file, arguments.format, models[-1].card) as write:
+        reader = Reader(models[-1:], out, write)
+        if arguments.camera is None:
+            reader.read_all(arguments.paths)
+        else:
+            reader.read_camera(arguments.camera, arguments.seconds)
+    sys.exit(1 if reader.bad else 0 if reader.faces else NO_FACE)
+
+
+@contextlib.contextmanager
+def open_table(out: Path | None, form: str) -> Iterator[TextIO]:
+    """The table's file in the output folder, or standard output."""
+    if out is None:
+        yield sys.stdout
+    else:
+        # A name of Linux need not be valid Unicode.
+        with open(out / f"faces.{form}", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+
+
+class Reader:
+    """Reads one thing after the other, and counts."""
+
+    def __init__(self, models: list[Model], out: Path | None, write: Write) -> None:
+        """Write rows with `write` and annotated copies to the folder `out`."""
+        self.models = models
+        self.out = out
+        self.write = write
+        self.faces = 0
+        self.bad = 0
+
+    def read_all(self, paths: list[Path]) -> None:
+        """Read everything that the paths name; what cannot be read is one sentence each."""
+        items, others = find_items(paths)
+        places = free_places(items, self.out or Path(), {"faces"})
+        with tqdm(items, unit="file", disable=None if len(items) > 1 else True) as progress:
+            for item, place in zip(progress, places, strict=True):
+                before = self.faces
+                try:
+                    if item.video is None:
+                        self.read_picture(item, place)
+                    else:
+                        self.read_video(item.name, VideoFile(item.video), place)
+                except BadPictureError as error:
+                    self.bad += 1
+                    say(f"{item.name}: {error}")
+                else:
+                    if self.faces == before:
+                        say(f"{item.name}: no face found")
+        if others:
+            say(f"{others} other files left out")
+        if not items:
+            raise UserError("There is no picture or video in what you named.")
+
+    def read_picture(self, item: Item, place: Path) -> None:
+        """Read one picture."""
+        data = item.read()
+        faces = read_photo(data, self.models).faces
+        for number, face in enumerate(faces, 1):
+            self.write(item.name, number, face.box, face.probability[-1], None, None)
+        self.faces += len(faces)
+        if self.out is not None:
+            picture = decode(data, colour=True)
+            annotate(picture, [(face.box, face.probability[-1]) for face in faces], self.models[-1].card)
+            copy = place.with_name(f"{place.name}.jpg")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(encode_jpeg(picture, QUALITY))
+
+    def read_camera(self, number: int, seconds: float) -> None:
+        """Read a camera until the time is over or Ctrl-C is pressed; what was seen until then is kept."""
+        camera = Camera(number, seconds)
+        say("Reading the camera; Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            self.read_video(f"camera {number}", camera, (self.out or Path()) / "camera")
+
+    def read_video(self, name: str, video: VideoFile | Camera, place: Path) -> None:
+        """Read a video frame by frame."""
+        card = self.models[-1].card
+        tracker = Tracker(card)
+        writer = None
+        if self.out is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            writer = VideoWriter(place.with_name(f"{place.name}.mp4"), video.rate)
+        frames = 0
+        try:
+            for seconds, frame in tqdm(video, total=video.count or None, unit="frame", leave=False, disable=None):
+                seen = tracker.update(read_frame(frame, self.models).faces, seconds)
+                for number, face in seen:
+                    self.write(name, number, face.box, face.probability[-1], frames, seconds)
+                self.faces += len(seen)
+                frames += 1
+                if writer is not None:
+                    drawn = [(face.box, face.probability[-1]) for _, face in seen]
+                    annotate(frame, drawn, card)
+                    writer.write(frame, seconds)
+        finally:
+            if writer is not None:
+                writer.close()
+        if frames == 0:
+            raise BadPictureError("not one frame could be read")
+
+
+def say(text: str) -> None:
+    """Print a line beside the table, above a progress bar."""
+    tqdm.write(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        run(main)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,100 @@
+"""Find the pictures and videos that a command line names: files, folders, zip archives."""
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from stages.common import archives
+from stages.common.errors import UserError
+from stages.common.images import BadPictureError
+
+PICTURES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp"}
+
+
+class Item(NamedTuple):
+    """Something to look at."""
+
+    name: str  # as a person would look for it
+    output: PurePosixPath  # where below an output folder its annotated copy belongs, without its suffix
+    read: Callable[[], bytes]  # a picture's bytes; raises BadPictureError
+    video: Path | None = None
+
+
+def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
+    """Everything to look at, and how many other files in folders and archives are left out."""
+    items, others = [], 0
+    for path in paths:
+        if path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip"):
+            for entry in archives.walk(path):
+                item = _entry(path, entry)
+                others += item is None
+                items += [item] if item else []
+        else:
+            video = path if path.suffix.lower() in VIDEOS and path.is_file() else None
+            items.append(Item(str(path), _inside(path.stem), partial(_read_file, path), video))
+    return items, others
+
+
+def _entry(root: Path, entry: archives.Entry) -> Item | None:
+    suffix = PurePosixPath(entry.path).suffix.lower()
+    if not entry.problem and suffix not in PICTURES | VIDEOS:
+        return None
+    name = f"{root.as_posix()}/{entry.place}"
+    output = _inside(root.stem, str(PurePosixPath(entry.place).with_suffix("")))
+    if suffix in VIDEOS and not entry.problem:
+        if entry.number >= 0:
+            return Item(name, output, partial(_refuse, "a video in a zip archive, unpack it first"))
+        return Item(name, output, partial(_refuse, ""), root / entry.path)
+    return Item(name, output, partial(_read_entry, root, entry))
+
+
+def _inside(*places: str) -> PurePosixPath:
+    """A path that cannot lead out of the folder that it is appended to: archives may hold `../`."""
+    parts = [part for place in places for part in PurePosixPath(place).parts]
+    safe = [part.replace(":", "_") for part in parts if part.strip("./\\")]
+    return PurePosixPath(*safe or ["picture"])
+
+
+def _refuse(reason: str) -> bytes:
+    raise BadPictureError(reason)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadPictureError(error.strerror or str(error)) from None
+
+
+def _read_entry(root: Path, entry: archives.Entry) -> bytes:
+    if entry.problem:
+        raise BadPictureError(entry.problem)
+    try:
+        return archives.read(root, entry.archive, entry.number, entry.path)
+    except zipfile.BadZipFile:
+        raise BadPictureError("damaged in its archive") from None
+    except OSError as error:
+        raise BadPictureError(error.strerror or str(error)) from None
+
+
+def free_places(items: Iterable[Item], folder: Path, taken: set[str]) -> Iterator[Path]:
+    """A path below `folder` for each item's copy; a second one of the same name gets a number."""
+    for item in items:
+        place, number = item.output, 1
+        # Upper and lower case are one on Windows and macOS.
+        while str(place).lower() in taken:
+            number += 1
+            place = item.output.with_name(f"{item.output.name}_{number}")
+        taken.add(str(place).lower())
+        yield folder / place
+
+
+def empty_folder(folder: Path) -> Path:
+    """The folder for what is written, made if need be; nothing in it may be overwritten."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; name a new folder, so that nothing in it is overwritten.")
+    return folder

@@ -1,0 +1,63 @@
+"""The models, as the export stage writes them, on ONNX Runtime."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stages.common.calibration import apply_temperature
+from stages.common.errors import UserError
+from stages.common.model_card import from_texts
+from stages.common.onnx_runtime import open_session
+
+FOLDERS = (Path("data/export"), Path("weights"))  # where models are looked for: one's own before those that are shipped
+
+
+class Model:
+    """One model and what its file says of it."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            UserError: it is no model of the export stage.
+        """
+        try:
+            self.session = open_session(path)
+        except Exception:  # ONNX Runtime's have no class in common
+            raise UserError(f"{path} is no ONNX model; make it again with `dvc repro export`.") from None
+        self.card = from_texts(self.session.get_modelmeta().custom_metadata_map, str(path))
+
+    def predict(self, pictures: np.ndarray) -> np.ndarray:
+        """The probabilities float (n, emotions) of pictures uint8 (n, size, size)."""
+        values = pictures[..., np.newaxis].astype(np.float32)
+        return apply_temperature(self.session.run(None, {"picture": values})[0], self.card.temperature)
+
+
+def find_models(folder: Path | None = None) -> list[Model]:
+    """All models of a folder (without one, of the first of `FOLDERS` that has any), `after` last: that one counts.
+
+    Raises:
+        UserError: there is none, or they do not go together.
+    """
+    folders = FOLDERS if folder is None else (folder,)
+    paths = next(filter(None, (list(place.glob("*.onnx")) for place in folders)), [])
+    if not paths:
+        places = " or ".join(place.as_posix() for place in folders)
+        raise UserError(f"No model (*.onnx) in {places}; make one with `dvc repro export`.")
+    models = [Model(path) for path in sorted(paths, key=lambda path: (path.stem == "after", path.stem))]
+    if len({_common(model) for model in models}) > 1:
+        raise UserError(
+            f"The models in {paths[0].parent} come from different params; make them again: dvc repro export."
+        )
+    return models
+
+
+def predict(models: Sequence[Model], pictures: np.ndarray) -> np.ndarray:
+    """The probabilities float (n, models, emotions) of pictures uint8 (n, size, size)."""
+    return np.stack([model.predict(pictures) for model in models], axis=1)
+
+
+def _common(model: Model) -> tuple[object, ...]:
+    card = model.card
+    return (card.size, card.search, card.margin, card.crop_size, card.quality, *card.emotions)

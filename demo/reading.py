@@ -1,0 +1,82 @@
+"""Read the faces in a picture: found, cut out and scaled by the functions that made the training pictures."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from demo.models import Model, predict
+from stages.common.faces import Box, cut_face, find_faces, scaled, square_around
+from stages.common.images import decode, network_picture, reduction, upright_size
+from stages.common.model_card import ModelCard
+
+UNSURE = "unsure"  # the label of a face whose likeliest emotion is not likely enough
+
+
+class Face(NamedTuple):
+    """A face, and what the models say of it."""
+
+    box: Box  # in upright pixels of the picture
+    picture: np.ndarray  # as the network sees it, uint8 (size, size)
+    probability: np.ndarray  # float (models, emotions)
+
+
+class Picture(NamedTuple):
+    """A picture that was read."""
+
+    width: int
+    height: int
+    faces: list[Face]
+
+
+def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
+    """The faces in the bytes of a photo, upright whatever its EXIF orientation; largest first.
+
+    Raises:
+        BadPictureError: no usable picture.
+    """
+    card = models[-1].card
+    width, height = upright_size(data, card.max_megapixels)
+    coarse = reduction(max(width, height), card.search.side)
+    decoded = {coarse: decode(data, colour=True, factor=coarse)}
+
+    def pixels(side: int) -> tuple[np.ndarray, int]:
+        """A decode in which a square of `side` has the pixels for a crop, as in the crop stage."""
+        factor = min(coarse, reduction(side, card.crop_size))
+        if factor not in decoded:
+            decoded[factor] = decode(data, colour=True, factor=factor)
+        return decoded[factor], factor
+
+    boxes = [scaled(box, coarse) for box in find_faces(decoded[coarse], card.search)]
+    return Picture(width, height, _read(boxes, pixels, models))
+
+
+def read_frame(frame: np.ndarray, models: Sequence[Model]) -> Picture:
+    """The faces in a frame, uint8 (height, width, 3) BGR."""
+    boxes = find_faces(frame, models[-1].card.search)
+    return Picture(frame.shape[1], frame.shape[0], _read(boxes, lambda side: (frame, 1), models))
+
+
+def _read(boxes: Sequence[Box], pixels: Callable[[int], tuple[np.ndarray, int]], models: Sequence[Model]) -> list[Face]:
+    if not boxes:
+        return []
+    card = models[-1].card
+    # Largest first: the person before the camera, then those behind.
+    boxes = sorted(boxes, key=lambda box: (box[0] - box[2], box))
+    pictures = np.stack([_cut(box, pixels, card) for box in boxes])
+    probability = predict(models, pictures)
+    return [Face(*values) for values in zip(boxes, pictures, probability, strict=True)]
+
+
+def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelCard) -> np.ndarray:
+    """The face as the network sees it, by way of the JPEG that the crop stage would store."""
+    square = square_around(box, card.margin)
+    picture, factor = pixels(square[2])
+    crop = cut_face(picture, factor, square, card.crop_size, card.quality)
+    return network_picture(crop, min(card.crop_size, max(1, round(square[2] / factor))), card.size)
+
+
+def label(probability: np.ndarray, card: ModelCard) -> str:
+    """The likeliest emotion, or `unsure` if it is not likely enough; probabilities float (emotions,)."""
+    best = int(probability.argmax())
+    return list(card.emotions)[best] if probability[best] >= card.unsure else UNSURE

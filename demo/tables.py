@@ -1,0 +1,51 @@
+"""The table of the faces, CSV or JSON, row by row: a video of hours takes no more memory than one of seconds."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import numpy as np
+
+from demo.reading import UNSURE, label
+from stages.common.faces import Box
+from stages.common.model_card import ModelCard
+
+FORMATS = ("csv", "json")
+KOREAN_UNSURE = "불확실"
+Write = Callable[..., None]
+
+
+@contextmanager
+def table(file: TextIO, form: str, card: ModelCard) -> Iterator[Write]:
+    """Yield a function that adds the row of a face.
+
+    JSON is a list of objects; there, the label is in Korean, too, and the probabilities are an object.
+    """
+    rows = 0
+    writer = csv.writer(file, lineterminator="\n")
+    if form == "csv":
+        writer.writerow(["file", "frame", "time", "face", "left", "top", "right", "bottom", "label", *card.emotions])
+    else:
+        file.write("[")
+
+    def add(name: str, face: int, box: Box, probability: np.ndarray, frame: int | None, time: float | None) -> None:
+        nonlocal rows
+        sides = [round(side, 1) for side in box]
+        emotion = label(probability, card)
+        shares = [round(float(share), 4) for share in probability]
+        seconds = None if time is None else round(time, 3)
+        if form == "csv":
+            writer.writerow([name, frame, seconds, face, *sides, emotion, *shares])
+        else:
+            values = {"file": name, "frame": frame, "time": seconds, "face": face, "box": sides, "label": emotion}
+            korean = {"label_korean": KOREAN_UNSURE if emotion == UNSURE else card.emotions[emotion]}
+            probabilities = {"probability": dict(zip(card.emotions, shares, strict=True))}
+            text = json.dumps(values | korean | probabilities, ensure_ascii=False)
+            file.write(("\n" if rows == 0 else ",\n") + text)
+        rows += 1
+
+    yield add
+    if form == "json":
+        file.write("\n]\n")

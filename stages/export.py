@@ -1,0 +1,163 @@
+"""Write both models, before and after transfer, as files that other programs can use.
+
+In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and the arrays, to fit a temperature
+and to compare the forms on the validation split; metrics/evaluate.json.
+Out: data/export/{before,after}.onnx and data/export/after.keras, each with a model card inside
+(stages/common/model_card.py); metrics/export.json.
+Run: python -m stages.export
+
+A model card holds digests of the params, the weights and the data. The git revision is not in it, as the same input
+would then give other bytes after each commit: `python -m demo.ship` adds it to the copies that leave the repository.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stages.common import model, params
+from stages.common.backend import keras
+from stages.common.calibration import fit_temperature
+from stages.common.counts import write_metrics
+from stages.common.dataset import Faces, read_faces
+from stages.common.errors import UserError, run
+from stages.common.faces import search_from_params
+from stages.common.model_card import ModelCard
+from stages.common.model_files import INPUT, write_keras, write_onnx
+from stages.common.onnx_runtime import open_session
+
+EXPORT = Path("data/export")
+EVALUATED = Path("metrics/evaluate.json")
+DATASETS = ("fer2013", "korean")
+LARGEST_DIFFERENCE = 1e-4  # in probability, between two forms of one model
+
+
+class Source(NamedTuple):
+    """Where a model comes from, and the data set that it was last trained on."""
+
+    weights: Path
+    dataset: str
+    forms: tuple[str, ...]
+
+
+MODELS = {
+    "before": Source(Path("data/models/pretrain.weights.h5"), "fer2013", ("onnx",)),
+    "after": Source(Path("data/models/transfer.weights.h5"), "korean", ("onnx", "keras")),
+}
+
+
+def main() -> None:
+    """Write all forms of both models, and compare them."""
+    emotions = list(params.emotions())
+    compared = params.section("export").integer("compared", 1, 100_000)
+    judged = [faces_of(dataset, emotions) for dataset in DATASETS]
+    pictures = np.concatenate([faces.pictures(np.arange(min(len(faces), compared))) for faces in judged])
+    digests = {"params": digest_of_params()} | {dataset: digest_of_data(dataset) for dataset in DATASETS}
+    metrics: dict[str, Any] = {}
+    for name, source in MODELS.items():
+        validation = faces_of(source.dataset, emotions)
+        network = model.for_prediction(validation.size, len(emotions), source.weights)
+        temperature = round(fit_temperature(validation.label, model.predict(network, validation)), 4)
+        card = read_card(name, validation.size, temperature, digests | {"weights": digest(source.weights)})
+        paths = {form: EXPORT / f"{name}.{form}" for form in source.forms}
+        for form, path in paths.items():
+            {"onnx": write_onnx, "keras": write_keras}[form](network, card, path)
+        expected = network.predict_on_batch(pictures[..., np.newaxis])
+        differences = {form: difference(READ[form](path), pictures, expected) for form, path in paths.items()}
+        metrics[name] = {"temperature": temperature, "difference": differences} | {
+            "sha256": {form: digest(path) for form, path in paths.items()}
+        }
+        print(f"{name}: temperature {temperature:.2f}; " + ", ".join(map(str, paths.values())))
+    write_metrics(metrics, Path("metrics/export.json"))
+
+
+def faces_of(dataset: str, emotions: list[str]) -> Faces:
+    """The faces of the validation split."""
+    csv = Path("data/csvs") / dataset / "merged.csv"
+    return read_faces(csv, Path("data/arrays") / dataset, "validation", emotions)
+
+
+def read_card(name: str, size: int, temperature: float, provenance: dict[str, str]) -> ModelCard:
+    """The model card, with what params.yaml says of the use of a model."""
+    crop, export = params.section("crop"), params.section("export")
+    return ModelCard(
+        name=name,
+        emotions=params.emotions(),
+        size=size,
+        search=search_from_params(),
+        margin=crop.number("margin", -0.4, 2),
+        crop_size=crop.integer("size", 16, 2048),
+        quality=crop.integer("quality", 1, 100),
+        max_megapixels=crop.number("max_megapixels", 0.01, 1000),
+        temperature=temperature,
+        unsure=export.number("unsure", 0, 1),
+        smoothing=export.number("smoothing", 0, 10),
+        same_face=export.number("same_face", 0.01, 1),
+        forget=export.number("forget", 0, 60),
+        recognised=read_recognised(name),
+        provenance=provenance,
+    )
+
+
+def read_recognised(name: str) -> dict[str, dict[str, float]]:
+    """The share of each emotion's test faces that the model recognised, for each data set."""
+    if not EVALUATED.exists():
+        raise UserError(f"{EVALUATED} is missing; run `dvc repro` to make it.")
+    metrics = json.loads(EVALUATED.read_text(encoding="utf-8"))
+    return {
+        dataset: {emotion: metrics[dataset][name][emotion]["recall"] for emotion in params.emotions()}
+        for dataset in DATASETS
+    }
+
+
+def digest_of_params() -> str:
+    """SHA-256 of all sections of params.yaml that the models follow from."""
+    sections = [
+        *(params.section("emotions"), params.section("rename"), params.section("crop"), params.section("image")),
+        *(params.section("index"), params.section("model"), params.section("augment"), params.section("pretrain")),
+        params.section("finetune"),
+    ]
+    text = json.dumps({section.name: section.values for section in sections}, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_data(dataset: str) -> str:
+    """SHA-256 of those of a data set's index and of its arrays of pictures."""
+    paths = [Path("data/csvs") / dataset / "merged.csv", *sorted((Path("data/arrays") / dataset).glob("*.npy"))]
+    return hashlib.sha256("".join(map(digest, paths)).encode()).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def difference(predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference in probability on pictures, uint8 (n, size, size), to 5 decimals."""
+    largest = float(np.abs(predict(pictures[..., np.newaxis].astype(np.float32)) - expected).max())
+    if largest > LARGEST_DIFFERENCE:
+        raise RuntimeError(f"two forms of one model differ by {largest:.2g} in probability")
+    return round(largest, 5)
+
+
+def read_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What an ONNX file answers, read by ONNX Runtime."""
+    session = open_session(path)
+    return lambda pictures: np.asarray(session.run(None, {INPUT: pictures})[0])
+
+
+def read_keras(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What a .keras file answers, read by Keras."""
+    network = keras.saving.load_model(path)
+    return lambda pictures: np.asarray(network.predict_on_batch(pictures))
+
+
+READ = {"onnx": read_onnx, "keras": read_keras}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,350 @@
+"""The demo on its command line: photos, folders, archives, videos, a camera, and what is wrong with them."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import PARAMS
+from networks import SEARCH, card
+from samples import exif, face_photo, jpeg, noise, write_cp949_zip, write_raw_zip
+
+from demo import __main__ as command
+from demo.annotation import annotate
+from demo.models import find_models
+from demo.reading import Face, label, read_frame, read_photo
+from demo.tracking import Tracker
+from demo.video import VideoFile, VideoWriter
+from stages.common import errors
+from stages.common.archives import Entry
+from stages.common.errors import UserError
+from stages.common.faces import overlap
+from stages.common.images import BadPictureError, decode
+from stages.crop import crop_photo
+from stages.resize import grey_square
+
+ROOT = Path(__file__).parent.parent
+EMOTIONS = list(PARAMS["emotions"])
+TURNS = {3: lambda p: p[::-1, ::-1], 6: np.rot90, 8: lambda p: np.rot90(p, -1)}
+Demo = Callable[..., tuple[Any, str, str]]
+
+
+@pytest.fixture
+def demo(place: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Demo:
+    """Run the command line in an empty folder; returns exit status, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["demo", "--model", str(model_folder), *arguments])
+        with pytest.raises(SystemExit) as stop:
+            errors.run(command.main)
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def two_faces() -> np.ndarray:
+    return np.hstack([face_photo(0)[0][:500], face_photo(3)[0][:500]])
+
+
+@pytest.mark.parametrize("scale", [1, 3, 7])
+@pytest.mark.parametrize("orientation", [1, *TURNS])
+def test_a_photo_goes_the_way_of_the_training_pictures(
+    scale: int, orientation: int, tmp_path: Path, model_folder: Path
+) -> None:
+    picture = cv2.resize(face_photo(2)[0], None, fx=scale, fy=scale)
+    data = jpeg(np.ascontiguousarray(TURNS.get(orientation, np.array)(picture)), exif(orientation))
+    crop, row = crop_photo(
+        data, [], search=SEARCH, min_overlap=0.3, margin=0.1, size=224, quality=95, max_megapixels=20
+    )
+    (tmp_path / "crop.jpg").write_bytes(crop)
+    expected = grey_square(Entry("", -1, "crop.jpg", len(crop), 0), tmp_path, 48, 20, 1e6)
+    read = read_photo(data, find_models(model_folder))
+    assert (read.width, read.height) == (row["width"], row["height"]) == picture.shape[1::-1]
+    assert (read.faces[0].picture == expected).all()
+
+
+def test_every_face_has_its_own_answer(demo: Demo, model_folder: Path) -> None:
+    Path("한글 사진.jpg").write_bytes(jpeg(two_faces()))
+    status, out, _ = demo("한글 사진.jpg")
+    table = rows(out)
+    assert status == 0
+    assert [row["face"] for row in table] == ["1", "2"]
+    assert {row["file"] for row in table} == {"한글 사진.jpg"}
+    shift = face_photo(0)[0].shape[1]
+    boxes = [[float(row[side]) for side in ("left", "top", "right", "bottom")] for row in table]
+    expected = [face_photo(0)[1], tuple(v + shift * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1]))]
+    assert all(max(overlap(tuple(box), face) for box in boxes) > 0.4 for face in expected)
+    for row in table:
+        shares = {emotion: float(row[emotion]) for emotion in EMOTIONS}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+        best = max(shares, key=lambda emotion: shares[emotion])
+        assert row["label"] == (best if shares[best] >= 0.4 else "unsure")
+    assert table[0]["happy"] != table[1]["happy"]
+
+
+def test_the_model_after_transfer_answers(demo: Demo, model_folder: Path) -> None:
+    data = jpeg(face_photo(1)[0])
+    Path("a.jpg").write_bytes(data)
+    before, after = read_photo(data, find_models(model_folder)).faces[0].probability
+    row = rows(demo("a.jpg")[1])[0]
+    assert [float(row[emotion]) for emotion in EMOTIONS] == pytest.approx(after, abs=1e-4)
+    assert not np.allclose(before, after, atol=1e-3)
+
+
+def test_unsure_below_the_threshold() -> None:
+    assert label(np.array([0.41, 0.3, 0.29]), card("after")) == "angry"
+    assert label(np.array([0.39, 0.31, 0.3]), card("after")) == "unsure"
+
+
+def test_json(demo: Demo) -> None:
+    Path("a.jpg").write_bytes(jpeg(two_faces()))
+    faces = json.loads(demo("a.jpg", "--format", "json")[1])
+    assert len(faces) == 2
+    for face in faces:
+        assert face.keys() == {"file", "frame", "time", "face", "box", "label", "label_korean", "probability"}
+        assert list(face["probability"]) == EMOTIONS
+        assert face["label_korean"] == (PARAMS["emotions"] | {"unsure": "불확실"})[face["label"]]
+    cv2.imwrite("none.png", np.full((90, 90, 3), 80, np.uint8))
+    assert json.loads(demo("none.png", "--format", "json")[1]) == []
+
+
+def test_no_face_says_so(demo: Demo) -> None:
+    cv2.imwrite("none.png", np.full((90, 90, 3), 80, np.uint8))
+    status, out, error = demo("none.png")
+    assert status == 3
+    assert error.splitlines() == ["none.png: no face found"]
+    assert len(out.splitlines()) == 1
+    Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
+    status, _, error = demo("none.png", "a.jpg")
+    assert status == 0
+    assert "none.png: no face found" in error
+
+
+def test_bad_files_are_one_sentence_each_and_the_others_go_on(demo: Demo) -> None:
+    folder = Path("사진")
+    folder.mkdir()
+    good = jpeg(face_photo(0)[0])
+    huge = bytearray(cv2.imencode(".png", noise(1, 8, 8))[1].tobytes())
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+    bad = {"a.jpg": b"", "b.jpg": b"text", "c.jpg": good[:-3000], "d.png": bytes(huge), "v.mp4": b"no video"}
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+    (folder / "notes.txt").write_text("x")
+    (folder / "z.zip").write_bytes(b"PK\3\4 damaged")
+    (folder / "z.jpg").write_bytes(good)
+    status, out, error = demo("사진", "nowhere.jpg")
+    assert status == 1
+    assert [row["file"] for row in rows(out)] == ["사진/z.jpg"]
+    lines = dict(line.split(": ", 1) for line in error.splitlines() if ": " in line)
+    assert lines["사진/a.jpg"] == "empty file"
+    assert lines["사진/b.jpg"] == "not a picture"
+    assert lines["사진/c.jpg"] == "cut off"
+    assert lines["사진/d.png"] == "too many pixels"
+    assert lines["사진/v.mp4"] == "not a video that can be read"
+    assert "not a complete zip archive" in lines["사진/z.zip"]
+    assert lines["nowhere.jpg"] == "No such file or directory"
+    assert "1 other files left out" in error
+    assert "Traceback" not in error
+
+
+def test_archives_and_copies(demo: Demo) -> None:
+    good = jpeg(face_photo(0)[0])
+    write_cp949_zip(Path("묶음.zip"), {"사람/기쁨.jpg": good, "b.txt": b"x"})
+    write_raw_zip(Path("evil.zip"), [(b"../../evil.jpg", good), (b"/root/evil.jpg", good), (b"film.mp4", b"x")])
+    Path("evil.jpg").write_bytes(good)
+    status, out, error = demo("묶음.zip", "evil.zip", "evil.jpg", "evil.jpg", "--out", "result")
+    assert (status, out) == (1, "")
+    assert "evil.zip/film.mp4: a video in a zip archive, unpack it first" in error
+    written = {path.relative_to("result").as_posix() for path in Path("result").rglob("*") if path.is_file()}
+    pictures = ["묶음/사람/기쁨.jpg", "evil/evil.jpg", "evil/root/evil.jpg", "evil.jpg", "evil_2.jpg"]
+    assert written == {"faces.csv", *pictures}
+    assert {path.name for path in Path().iterdir()} == {"묶음.zip", "evil.zip", "evil.jpg", "result"}
+    files = [row["file"] for row in rows(Path("result/faces.csv").read_text(encoding="utf-8"))]
+    assert files[0] == "묶음.zip/사람/기쁨.jpg"
+    assert len(files) == 5
+    for picture in pictures:
+        copy = decode((Path("result") / picture).read_bytes(), colour=True)
+        assert copy.shape == face_photo(0)[0].shape
+        assert np.abs(copy.astype(int) - face_photo(0)[0]).max() > 100
+
+
+def test_nothing_is_overwritten(demo: Demo) -> None:
+    Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
+    status, _, _ = demo("a.jpg", "--out", ".")
+    assert status == "error: . is not empty; name a new folder, so that nothing in it is overwritten."
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.jpg", "--web"], ["--camera", "0"], ["--camera", "x", "--out", "o"]])
+def test_wrong_command_lines(demo: Demo, arguments: list[str]) -> None:
+    assert demo(*arguments)[0] == 2
+
+
+def test_a_folder_without_pictures(demo: Demo) -> None:
+    Path("empty").mkdir()
+    assert demo("empty")[0] == "error: There is no picture or video in what you named."
+
+
+def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"No model .* in data/export or weights; make one with"):
+        find_models()
+    Path("weights").mkdir()
+    Path("weights/after.onnx").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"after\.onnx is no ONNX model"):
+        find_models()
+    Path("weights/after.onnx").write_bytes((model_folder / "after.onnx").read_bytes())
+    assert [model.card.name for model in find_models()] == ["after"]
+    Path("data/export").mkdir(parents=True)
+    for name in ("after", "before"):
+        Path(f"data/export/{name}.onnx").write_bytes((model_folder / f"{name}.onnx").read_bytes())
+    assert [model.card.name for model in find_models()] == ["before", "after"]
+
+
+def film(path: Path, frames: int, rate: float = 10, step: int = 4) -> np.ndarray:
+    """A face that moves to the right; returns the first frame."""
+    picture = cv2.resize(face_photo(2)[0], (360, 480))
+    writer = VideoWriter(path, rate)
+    for number in range(frames):
+        writer.write(np.roll(picture, step * number, axis=1), number / rate)
+    writer.close()
+    return picture
+
+
+def test_a_video(demo: Demo) -> None:
+    film(Path("영상.mp4"), 12)
+    status, _, error = demo("영상.mp4", "--out", "결과")
+    assert (status, error) == (0, "")
+    table = rows(Path("결과/faces.csv").read_text(encoding="utf-8"))
+    assert [int(row["frame"]) for row in table if row["face"] == "1"] == list(range(12))
+    assert [float(row["time"]) for row in table if row["face"] == "1"] == pytest.approx(np.arange(12) / 10)
+    lefts = [float(row["left"]) for row in table if row["face"] == "1"]
+    assert lefts[-1] - lefts[0] == pytest.approx(44, abs=12)
+    copy = VideoFile(Path("결과/영상.mp4"))
+    frames = list(copy)
+    assert (copy.rate, len(frames)) == (10, 12)
+    assert frames[0][1].shape == (480, 360, 3)
+
+
+def test_a_video_without_a_face(demo: Demo) -> None:
+    writer = VideoWriter(Path("empty.mp4"), 10)
+    for number in range(3):
+        writer.write(np.full((120, 160, 3), 90, np.uint8), number / 10)
+    writer.close()
+    assert demo("empty.mp4")[::2] == (3, "empty.mp4: no face found\n")
+
+
+def test_a_camera(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(Path("film.mp4"), 5)
+    capture = cv2.VideoCapture
+    opened = []
+
+    def open_file(number: int) -> Any:
+        opened.append(number)
+        return capture("film.mp4" if number == 1 else "nothing.mp4")
+
+    monkeypatch.setattr(cv2, "VideoCapture", open_file)
+    status, _, _ = demo("--camera", "1", "--out", "result")
+    assert (status, opened) == (0, [1])
+    table = rows(Path("result/faces.csv").read_text(encoding="utf-8"))
+    assert {row["file"] for row in table} == {"camera 1"}
+    assert Path("result/camera.mp4").stat().st_size > 1000
+    assert "Camera 0 cannot be opened" in demo("--camera", "0", "--out", "other")[0]
+
+
+def test_ctrl_c_keeps_what_the_camera_saw(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(Path("film.mp4"), 5)
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda source: capture("film.mp4" if source == 0 else source))
+    frames = []
+
+    def stop_at_the_third(*arguments: Any) -> Any:
+        frames.append(arguments)
+        if len(frames) == 3:
+            raise KeyboardInterrupt
+        return read_frame(*arguments)
+
+    monkeypatch.setattr(command, "read_frame", stop_at_the_third)
+    assert demo("--camera", "0", "--out", "result")[0] == 0
+    assert len(rows(Path("result/faces.csv").read_text(encoding="utf-8"))) >= 2
+    assert list(VideoFile(Path("result/camera.mp4")))
+
+
+def test_written_frames_keep_their_times(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "a.mp4", 10)
+    for seconds, grey in ((0.0, 0), (0.5, 100), (0.51, 200), (1.0, 250)):
+        writer.write(np.full((64, 64, 3), grey, np.uint8), seconds)
+    writer.close()
+    frames = [round(float(frame.mean()), -1) for _, frame in VideoFile(tmp_path / "a.mp4")]
+    assert frames == [0, *[100] * 5, *[250] * 5]
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"text")
+    with pytest.raises(BadPictureError):
+        VideoFile(tmp_path / "a.mp4")
+
+
+def face(left: float, *probability: float) -> Face:
+    return Face((left, 0.0, left + 100, 100.0), np.zeros((48, 48), np.uint8), np.array([probability]))
+
+
+def test_faces_keep_their_numbers() -> None:
+    tracker = Tracker(card("after"))
+    assert [number for number, _ in tracker.update([face(0, 1, 0), face(200, 0, 1)], 0)] == [1, 2]
+    # The other order, and one step towards each other; a new one far away.
+    seen = tracker.update([face(180, 0, 1), face(20, 1, 0), face(400, 1, 0)], 0.1)
+    assert [number for number, _ in seen] == [2, 1, 3]
+    # The first alone would rather be the second's, but then the other had none.
+    tracker = Tracker(card("after"))
+    tracker.update([face(0, 1, 0), face(60, 1, 0)], 0)
+    assert [number for number, _ in tracker.update([face(40, 1, 0), face(100, 1, 0)], 0.1)] == [1, 2]
+
+
+def test_probabilities_fade_in() -> None:
+    tracker = Tracker(card("after")._replace(smoothing=0.5))
+    tracker.update([face(0, 1, 0)], 0)
+    share = tracker.update([face(0, 0, 1)], 0.5)[0][1].probability[0]
+    assert share == pytest.approx([np.exp(-1), 1 - np.exp(-1)])
+    tracker = Tracker(card("after")._replace(smoothing=0))
+    tracker.update([face(0, 1, 0)], 0)
+    assert tracker.update([face(0, 0, 1)], 0.5)[0][1].probability[0].tolist() == [0, 1]
+
+
+def test_faces_that_went_are_forgotten() -> None:
+    tracker = Tracker(card("after")._replace(forget=0.5))
+    tracker.update([face(0, 1, 0)], 0)
+    assert tracker.update([], 0.4) == []
+    assert tracker.update([face(0, 1, 0)], 0.5)[0][0] == 1
+    assert tracker.update([face(0, 1, 0)], 1.1)[0][0] == 2
+    for number in range(1000):
+        tracker.update([face(1000 * number, 1, 0)], 2 + number / 10)
+        assert len(tracker.tracks) <= 7
+
+
+def test_annotation_at_the_borders() -> None:
+    for box in ((-20.0, -20.0, 60.0, 60.0), (50.0, 60.0, 150.0, 160.0), (10.0, 10.0, 12.0, 12.0)):
+        picture = np.full((100, 90, 3), 90, np.uint8)
+        annotate(picture, [(box, np.array([0.2, 0.7, 0.1]))], card("after"))
+        assert (picture != 90).any()
+
+
+def test_without_tensorflow() -> None:
+    code = "import sys, demo.__main__, demo.web; print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    modules = set(done.stdout.split())
+    assert "onnxruntime" in modules
+    assert not modules & {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "dvc"}

@@ -1,0 +1,142 @@
+"""The files for use: all forms answer alike, are the same bytes each time, and hold what is needed to use them."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from conftest import PARAMS
+from networks import card, drawn_faces, random_network
+from samples import noise
+
+from demo import ship
+from demo.models import Model
+from stages import export
+from stages.common.backend import keras
+from stages.common.errors import UserError
+from stages.common.model import save_weights
+from stages.common.model_card import ModelCard, from_texts, to_texts
+from stages.common.model_files import write_keras, write_onnx
+
+ROOT = Path(__file__).parent.parent
+EMOTIONS = list(PARAMS["emotions"])
+
+
+@pytest.fixture
+def trained(place: Path, set_params: Callable[..., None]) -> Path:
+    """A folder with what the export stage reads."""
+    for seed, name in enumerate(("pretrain", "transfer")):
+        save_weights(random_network(48, 3, seed), place / f"data/models/{name}.weights.h5")
+    for dataset in ("fer2013", "korean"):
+        (place / "data/arrays" / dataset).mkdir(parents=True)
+        (place / "data/csvs" / dataset).mkdir(parents=True)
+        np.save(place / f"data/arrays/{dataset}/train.npy", noise(len(dataset), 60, 48, 48))
+        rows = [("train", n, EMOTIONS[n % 3], ("validation", "test")[n % 2]) for n in range(60)]
+        table = pd.DataFrame(rows, columns=["array", "row", "label", "split"])
+        table.to_csv(place / f"data/csvs/{dataset}/merged.csv", index=False)
+    figures = {name: {emotion: {"accuracy": 0.5, "faces": 9} for emotion in EMOTIONS} for name in ("before", "after")}
+    (place / "metrics").mkdir()
+    (place / "metrics/evaluate.json").write_text(json.dumps({"fer2013": figures, "korean": figures}))
+    return place
+
+
+def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]) -> None:
+    assert run_stage("export") == ""
+    metrics = json.loads((trained / "metrics/export.json").read_text(encoding="utf-8"))
+    assert metrics["after"]["difference"].keys() == {"onnx", "keras"}
+    for name in ("before", "after"):
+        model = Model(trained / f"data/export/{name}.onnx")
+        assert (model.card.name, model.card.emotions, model.card.size) == (name, PARAMS["emotions"], 48)
+        assert model.card.temperature == metrics[name]["temperature"]
+        assert (model.card.margin, model.card.search.side, model.card.unsure) == (0.1, 480, 0.4)
+        assert model.card.recognised["korean"]["sad"] == 0.5
+        assert model.card.provenance.keys() == {"params", "weights", "fer2013", "korean"}
+    before = model.card.provenance
+    set_params({"crop.margin": 0.2})
+    np.save(trained / "data/arrays/korean/train.npy", noise(99, 60, 48, 48))
+    assert run_stage("export") == ""
+    after = Model(trained / "data/export/after.onnx").card.provenance
+    assert {name for name in before if before[name] != after[name]} == {"params", "korean"}
+
+
+def test_missing_results_are_one_sentence(trained: Path, run_stage: Callable[..., str]) -> None:
+    (trained / "metrics/evaluate.json").unlink()
+    assert run_stage("export").startswith("error: metrics/evaluate.json is missing")
+
+
+@pytest.mark.parametrize("form", ["onnx", "keras"])
+def test_forms_answer_alike(form: str, tmp_path: Path) -> None:
+    network, path, pictures = random_network(48, 3, 1), tmp_path / f"after.{form}", drawn_faces(100)
+    {"onnx": write_onnx, "keras": write_keras}[form](network, card("after"), path)
+    expected = network.predict_on_batch(pictures[..., np.newaxis])
+    assert np.ptp(expected, axis=0).min() > 0.3
+    assert export.difference(export.READ[form](path), pictures, expected) < 1e-4
+
+
+def test_forms_that_differ_stop_the_stage() -> None:
+    pictures = noise(1, 3, 48, 48)
+    with pytest.raises(RuntimeError, match=r"differ by 0\.001"):
+        export.difference(lambda pictures: np.full((3, 2), 0.501), pictures, np.full((3, 2), 0.5))
+
+
+WRITE = """
+from pathlib import Path
+from networks import card, random_network
+from stages.common.model_files import write_keras, write_onnx
+network = random_network(48, 3, 2)
+random_network(48, 3, 3)
+write_onnx(network, card("after"), Path("after.onnx"))
+write_keras(network, card("after"), Path("after.keras"))
+"""
+
+
+def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    subprocess.run([sys.executable, "-c", WRITE], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    network = random_network(48, 3, 2)
+    write_onnx(network, card("after"), tmp_path / "again.onnx")
+    write_keras(network, card("after"), tmp_path / "again.keras")
+    for form in ("onnx", "keras"):
+        assert (tmp_path / f"again.{form}").read_bytes() == (tmp_path / f"after.{form}").read_bytes()
+
+
+def test_keras_file_holds_the_card(tmp_path: Path) -> None:
+    path = tmp_path / "after.keras"
+    write_keras(random_network(48, 3, 1), card("after"), path)
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    assert from_texts(metadata, "after.keras") == card("after")
+    assert metadata["keras_version"] == keras.__version__
+
+
+def test_card_survives_as_texts() -> None:
+    texts = to_texts(card("after"))
+    assert from_texts(texts | {"author": "somebody"}, "x") == card("after")
+    assert json.loads(texts["emotions"])["happy"] == "기쁨"
+    for field in ModelCard._fields:
+        with pytest.raises(UserError, match=r"model\.onnx lacks"):
+            from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
+
+
+def test_a_shipped_model_names_its_commit(model_folder: Path, place: Path) -> None:
+    shipped = ship.ship(model_folder / "after.onnx", "abc")
+    assert shipped == Path("weights/after.onnx")
+    original, copy = Model(model_folder / "after.onnx"), Model(shipped)
+    assert copy.card.provenance == original.card.provenance | {"git": "abc"}
+    pictures = noise(1, 5, 48, 48)
+    assert (copy.predict(pictures) == original.predict(pictures)).all()
+    onnx.checker.check_model(onnx.load(shipped))
+
+
+def test_a_changed_tree_ships_nothing(place: Path) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    (place / "changed").write_text("x")
+    with pytest.raises(UserError, match="commit them first"):
+        ship.revision()
