@@ -420,22 +420,17 @@ def test_the_report_in_a_browser_without_a_network(built: Path, browser: Any, wi
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((built / "data/report/index.html").as_uri())
     assert not wrong
-    assert set(asked) == {"file", "data"}
-    assert asked.count("file") == 1
+    assert [scheme for scheme in asked if scheme != "data"] == ["file"]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     pictures = "[...document.images].map(image => [image.complete, image.naturalWidth > 0, image.alt !== ''])"
     assert set(map(tuple, page.evaluate(pictures))) == {(True, True, True)}
     assert page.evaluate("[...document.querySelectorAll('main svg')].every(svg => svg.clientWidth > 200)")
-    # No two parts of the page have one name, and every reference leads somewhere.
-    names = page.evaluate("[...document.querySelectorAll('[id]')].map(part => part.id)")
-    shared = {name for name in names if names.count(name) > 1}
-    outer = "[...document.querySelectorAll('[id]')].map(part => [part.id, part.outerHTML])"
-    texts: dict[str, set[str]] = {}
-    for name, text in page.evaluate(outer):
-        texts.setdefault(name, set()).add(text)
-    assert all(len(texts[name]) == 1 for name in shared)
+    # A name stands for one thing, though two charts may both define it; and every link leads somewhere.
+    parts = page.evaluate("[...document.querySelectorAll('[id]')].map(part => [part.id, part.outerHTML])")
+    names = {name for name, _ in parts}
+    assert len({(name, text) for name, text in parts}) == len(names)
     links = page.evaluate("[...document.querySelectorAll('a')].map(link => link.getAttribute('href').slice(1))")
-    assert set(links) <= set(names)
+    assert set(links) <= names
     context.close()
 
 
