@@ -134,11 +134,11 @@ def test_mirror_is_the_mean_over_the_picture_and_its_mirror_image() -> None:
 
 
 def test_the_network_looks_at_the_middle() -> None:
-    plain, part = small(size=16, view=16), small(size=20, view=16)
+    plain, part = small(size=16, view=16), small(size=21, view=16)
     random = np.random.default_rng(0)
     plain.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in plain.get_weights()])
     part.set_weights(plain.get_weights())
-    pictures = random.integers(0, 256, (3, 20, 20, 1)).astype(np.float32)
+    pictures = random.integers(0, 256, (3, 21, 21, 1)).astype(np.float32)
     assert np.array_equal(part.predict_on_batch(pictures), plain.predict_on_batch(pictures[:, 2:18, 2:18]))
 
 

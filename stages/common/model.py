@@ -44,7 +44,9 @@ def vgg(
     _check_view(view, len(blocks), first_padding)
     inputs = keras.Input((size, size, 1), name="picture")
     x = keras.ops.concatenate([inputs, keras.ops.flip(inputs, axis=2)], axis=0) if mirror else inputs
-    x = layers.CenterCrop(view, view, name="view")(x)
+    border = (size - view) // 2, size - view - (size - view) // 2
+    # Not CenterCrop: behind it, Keras exports a BatchNormalization as in training.
+    x = layers.Cropping2D((border, border), name="view")(x)
     x = layers.Rescaling(1 / 255, dtype=precision, name="rescaling")(x)
     for block, filters in enumerate(blocks, 1):
         for number, width in enumerate(filters, 1):
