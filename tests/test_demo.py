@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -211,6 +212,28 @@ def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) 
     for name in ("after", "before"):
         Path(f"data/export/{name}.onnx").write_bytes((model_folder / f"{name}.onnx").read_bytes())
     assert [model.card.name for model in find_models()] == ["before", "after"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("data/export/after.onnx", ["python -m demo --web"]),
+        ("weights/fer2013.onnx", ["python -m demo --web"]),
+        ("data/export/after.keras", ["dvc repro export", "python -m demo --web"]),
+    ],
+)
+def test_make_demo_trains_only_if_there_is_no_model(place: Path, model: str, expected: list[str]) -> None:
+    for name in ("python", "dvc"):
+        program = place / ".venv/bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        program.chmod(0o755)
+    (place / model).parent.mkdir(parents=True)
+    (place / model).touch()
+    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/installed", "demo"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines() == expected
 
 
 def film(path: Path, frames: int, rate: float = 10, step: int = 4) -> np.ndarray:
