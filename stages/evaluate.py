@@ -43,7 +43,7 @@ import pandas as pd
 from stages.common import model, params
 from stages.common.backend import keras
 from stages.common.bootstrap import Bootstrap, interval
-from stages.common.calibration import apply_temperature, fit_temperature, reliability
+from stages.common.calibration import apply_temperature, fit_temperature
 from stages.common.ceilings import by_label, ceilings
 from stages.common.comparison import ANALYSIS, INTERVALS, METRICS, TITLES
 from stages.common.counts import write_metrics
@@ -54,6 +54,7 @@ from stages.common.groups import by_familiarity, by_group
 from stages.common.labels import ANNOTATORS
 from stages.common.majority import majority
 from stages.common.paired import differences
+from stages.common.reliability import reliability
 from stages.common.robustness import DistortedFaces, Robustness, some_faces
 from stages.common.scores import ALL, resampled_scores, scores
 from stages.common.tables import read_table, write_table

@@ -44,6 +44,7 @@ PARAMS: dict[str, Any] = {
         "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1} | {"people": 1},
     },
     "model": {
+        "view": 44,
         "blocks": [[4], [8]],
         "first_padding": "same",
         "dropout_odd": 0.1,
@@ -51,6 +52,8 @@ PARAMS: dict[str, Any] = {
         "dropout_head": 0.1,
         "head": "average",
         "dense": [],
+        "mirror": True,
+        "precision": "float32",
     },
     "augment": {},
     "pretrain": {},

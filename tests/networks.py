@@ -19,12 +19,13 @@ def drawn_faces(count: int) -> np.ndarray:
 
 def random_network(size: int, classes: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    network = vgg(size, classes, **PARAMS["model"])
+    network = vgg(size, classes=classes, **PARAMS["model"])
     # The head sees features of mean 0 and deviation 1 over drawn faces: no class wins everywhere.
-    features = keras.Model(network.input, network.layers[-2].output).predict_on_batch(drawn_faces(30)[..., np.newaxis])
+    head = network.get_layer("emotion")
+    features = keras.Model(network.input, head.input).predict_on_batch(drawn_faces(30)[..., np.newaxis])
     kernel = np.random.default_rng(seed).normal(0, 1.5, (features.shape[1], classes))
-    kernel /= features.std(axis=0)[:, np.newaxis] * features.shape[1] ** 0.5
-    network.layers[-1].set_weights([kernel, -features.mean(axis=0) @ kernel])
+    kernel /= np.maximum(features.std(axis=0), 1e-3)[:, np.newaxis] * features.shape[1] ** 0.5
+    head.set_weights([kernel, -features.mean(axis=0) @ kernel])
     return network
 
 

@@ -88,7 +88,8 @@ def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
     """Write the network as .keras; the card is beside Keras's version in the member metadata.json.
 
     Keras writes the date, and addresses in memory as the names of shared objects; both are left out, which leaves the
-    network as it was: shared are only settings, never weights.
+    network as it was: shared are only settings, never weights. It numbers operations that are no layers through the
+    process; here they are numbered through the network.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     keras.saving.save_model(network, path)
@@ -97,7 +98,10 @@ def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
     metadata = json.loads(members["metadata.json"])
     del metadata["date_saved"]
     members["metadata.json"] = _json(metadata | to_texts(card))
-    members["config.json"] = _json(_without_addresses(json.loads(members["config.json"])))
+    config = json.loads(members["config.json"])
+    operations = [layer["name"] for layer in config["config"]["layers"] if layer["module"] != "keras.layers"]
+    names = {name: f"operation{number}" for number, name in enumerate(operations)}
+    members["config.json"] = _json(_canonical_config(config, names))
     write_zip(path, members.items())
 
 
@@ -105,7 +109,9 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _without_addresses(value: Any) -> Any:
+def _canonical_config(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {name: _without_addresses(inner) for name, inner in value.items() if name != "shared_object_id"}
-    return [_without_addresses(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _canonical_config(inner, names) for key, inner in value.items() if key != "shared_object_id"}
+    if isinstance(value, list):
+        return [_canonical_config(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value

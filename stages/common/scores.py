@@ -6,13 +6,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from stages.common.bootstrap import Bootstrap, ratio
-from stages.common.calibration import (
-    BINS,
-    apply_temperature,
-    bin_numbers,
-    expected_calibration_error,
-    log_losses,
-)
+from stages.common.calibration import apply_temperature, log_losses
+from stages.common.reliability import BINS, bin_numbers, expected_calibration_error
 
 ALL = "all"  # in the place of an emotion: a figure over all faces
 

@@ -1,0 +1,37 @@
+"""Do probabilities mean what they say: reliability and expected calibration error."""
+
+import numpy as np
+import pandas as pd
+
+BINS = 15  # Guo et al. (2017)
+
+
+def bin_numbers(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """The bin of each face's confidence (its highest probability), int (n,): bin b holds b/bins < c <= (b+1)/bins."""
+    return np.asarray(np.maximum(np.ceil(probability.max(axis=1) * bins).astype(int) - 1, 0))
+
+
+def reliability(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+    """For each bin of equal width, from 1: low and high edge, faces, mean confidence and accuracy (NaN if empty)."""
+    number = bin_numbers(probability, bins)
+    faces = np.bincount(number, minlength=bins)
+    confidence = np.bincount(number, probability.max(axis=1), bins)
+    right = np.bincount(number, probability.argmax(axis=1) == label, bins)
+    some = np.where(faces > 0, faces, np.nan)
+    edges = np.arange(bins + 1) / bins
+    return pd.DataFrame(
+        {
+            "bin": np.arange(1, bins + 1),
+            "low": edges[:-1],
+            "high": edges[1:],
+            "faces": faces,
+            "confidence": confidence / some,
+            "accuracy": right / some,
+        }
+    )
+
+
+def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
+    """The mean distance between confidence and accuracy of a face's bin (ECE; Naeini et al., 2015), 0 to 1."""
+    table = reliability(label, probability, bins)
+    return float((table["faces"] * (table["accuracy"] - table["confidence"]).abs()).sum() / len(label))
