@@ -186,6 +186,15 @@ def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path:
     assert not run(second, "git", "status", "--short")
 
 
+def test_a_registered_model_is_fetched_by_its_name(repository: Path, tmp_path: Path) -> None:
+    run(repository, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run(repository, "git", "commit", "-qam", "remote")
+    run(repository, "dvc", "push", "export")
+    run(repository, "gto", "register", "after", "--version", "v1.0.0")
+    run(tmp_path, "dvc", "artifacts", "get", str(repository), "after", "--out", "got.onnx")
+    assert (tmp_path / "got.onnx").read_bytes() == (repository / "data/export/after.onnx").read_bytes()
+
+
 @pytest.mark.parametrize(("dataset", "site"), [("korean", "aihub.or.kr"), ("fer2013", "kaggle.com")])
 def test_an_empty_folder_of_raw_data_is_one_sentence(repository: Path, dataset: str, site: str) -> None:
     (repository / "nothing").mkdir()
