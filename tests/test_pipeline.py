@@ -97,7 +97,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/common/scores.py", {"evaluate", "export", "report"}),
+        ("stages/common/scores.py", {"evaluate", "report"}),
         ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
         ("stages/common/faces.py", CROPS | {"export"}),
         ("stages/common/contact_sheet.py", {"sheets"}),
