@@ -55,7 +55,9 @@ def main() -> None:
     compared = params.section("export").integer("compared", 1, 100_000)
     judged = [faces_of(dataset, emotions) for dataset in DATASETS]
     pictures = np.concatenate([faces.pictures(np.arange(min(len(faces), compared))) for faces in judged])
-    digests = {"params": digest_of_params()} | {dataset: digest_of_data(dataset) for dataset in DATASETS}
+    digests = {"params": digest_of_params()} | {
+        dataset: digest_of_data(dataset, faces.files) for dataset, faces in zip(DATASETS, judged, strict=True)
+    }
     metrics: dict[str, Any] = {}
     for name, source in MODELS.items():
         validation = faces_of(source.dataset, emotions)
@@ -124,9 +126,9 @@ def digest_of_params() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_of_data(dataset: str) -> str:
-    """SHA-256 of those of a data set's index and of its arrays of pictures."""
-    paths = [Path("data/csvs") / dataset / "merged.csv", *sorted((Path("data/arrays") / dataset).glob("*.npy"))]
+def digest_of_data(dataset: str, arrays: list[Path]) -> str:
+    """SHA-256 of those of a data set's index and of these arrays of pictures."""
+    paths = [Path("data/csvs") / dataset / "merged.csv", *arrays]
     return hashlib.sha256("".join(map(digest, paths)).encode()).hexdigest()
 
 
