@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     "dense": [],
     "mirror": False,
     "precision": "float32",
+    "fused": True,
 }
 
 

@@ -67,7 +67,7 @@ def still(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def network() -> keras.Model:
     deterministic(1)
-    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [], False, "float32")
+    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [], False, "float32", True)
 
 
 def train(folder: Path, net: keras.Model, **changes: Any) -> list[training.Record]:

@@ -10,6 +10,7 @@ from stages.common import params
 from stages.common.backend import keras
 from stages.common.dataset import Faces
 from stages.common.errors import UserError
+from stages.common.normalization import FusedBatchNormalization, plain
 
 SHIPPED = Path("weights")
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
@@ -28,6 +29,7 @@ def vgg(
     dense: Sequence[int],
     mirror: bool,
     precision: str,
+    fused: bool,
 ) -> keras.Model:
     """A VGG (Simonyan and Zisserman, 2015) with BatchNormalization (Ioffe and Szegedy, 2015).
 
@@ -38,9 +40,10 @@ def vgg(
     layers after it, and `dropout_head` applies after the first of them (without any: before the output).
     With `mirror` the network sees each picture and its mirror image, and answers with the mean of both probabilities;
     not meant for training. `precision` is float32 or mixed_bfloat16, in which all but the weights and the last layer
-    has 16 bits (Micikevicius et al., 2018).
+    has 16 bits (Micikevicius et al., 2018). `fused` takes the faster BatchNormalization, which Keras alone cannot load.
     """
     layers = keras.layers
+    normalization = FusedBatchNormalization if fused else layers.BatchNormalization
     _check_view(view, len(blocks), first_padding)
     inputs = keras.Input((size, size, 1), name="picture")
     x = keras.ops.concatenate([inputs, keras.ops.flip(inputs, axis=2)], axis=0) if mirror else inputs
@@ -60,7 +63,7 @@ def vgg(
                 name=f"block{block}_conv{number}",
             )(x)
             # Keras's own momentum of 0.99 lags behind in a run of a few hundred steps.
-            x = layers.BatchNormalization(momentum=0.9, dtype=precision, name=f"block{block}_norm{number}")(x)
+            x = normalization(momentum=0.9, dtype=precision, name=f"block{block}_norm{number}")(x)
         x = layers.MaxPooling2D(dtype=precision, name=f"block{block}_pool")(x)
         rate = dropout_odd if block % 2 else dropout_even
         x = layers.Dropout(rate, seed=block, dtype=precision, name=f"block{block}_dropout")(x)
@@ -101,25 +104,24 @@ def for_training(size: int, classes: int) -> keras.Model:
     """The network that the section `model:` of params.yaml describes, with fresh weights, for what it looks at."""
     section = params.section("model")
     view = view_from_params(size)
-    return _from_section(
-        section, view, view, classes, False, section.choice("precision", ("float32", "mixed_bfloat16"))
-    )
+    return _from_section(section, view, view, classes, mirror=False, precision=_precision(), fused=True)
 
 
 def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
     """The same network as it is used: with `weights` that `save_weights` wrote, for whole pictures, in float32."""
     section = params.section("model")
-    network = _from_section(section, size, view_from_params(size), classes, section.flag("mirror"), "float32")
+    view, mirror = view_from_params(size), section.flag("mirror")
+    network = _from_section(section, size, view, classes, mirror, precision="float32", fused=False)
     load_weights(network, weights)
     return network
 
 
 def shipped(name: str, classes: int) -> keras.Model:
-    """The network `name` of the folder weights/, for what it looks at, in float32; `model:` does not matter."""
+    """The network `name` of the folder weights/, for what it looks at; of `model:` only the precision matters."""
     weights, description = shipped_files(name)
     section = params.section("model", description)
     view = section.integer("view", 8, 1024)
-    network = _from_section(section, view, view, classes, False, "float32")
+    network = _from_section(section, view, view, classes, mirror=False, precision=_precision(), fused=True)
     load_weights(network, weights)
     return network
 
@@ -134,8 +136,12 @@ def shipped_files(name: str) -> tuple[Path, Path]:
     return weights, description
 
 
+def _precision() -> str:
+    return params.section("model").choice("precision", ("float32", "mixed_bfloat16"))
+
+
 def _from_section(
-    section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str
+    section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str, fused: bool
 ) -> keras.Model:
     return vgg(
         size,
@@ -150,6 +156,7 @@ def _from_section(
         dense=section.integers("dense", 1, 8192),
         mirror=mirror,
         precision=precision,
+        fused=fused,
     )
 
 
@@ -182,6 +189,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 def _bare(model: keras.Model) -> keras.Model:
     """The same network with neither optimizer nor dropout, which keeps its seeds among the variables."""
     config = model.get_config()
+    config["layers"] = [plain(layer) for layer in config["layers"]]
     for layer in config["layers"]:
         if layer["class_name"] == "Dropout":
             layer["config"]["rate"] = 0.0
