@@ -175,7 +175,7 @@ def _deliver(seed: int, megapixels: tuple[float, float], order: Order) -> Delive
     drawn = list(ORIENTATIONS)[rng.choice(len(ORIENTATIONS), p=list(ORIENTATIONS.values()))]
     suffix = "jpeg" if rng.random() < DOT_JPEG else "jpg"
     person = sitter(seed, order.shot.person)
-    name = f"{_stem(person, order)}.{order.quirk.get('suffix', suffix)}"
+    name = f"{stem(person, order)}.{order.quirk.get('suffix', suffix)}"
     picture, box = korean_photo(seed, order.shot, order.quirk.get("faces", (1.0,)), megapixels)
     photo = jpeg(picture, order.quirk.get("orientation", drawn), QUALITY)
     if order.quirk.get("truncated"):
@@ -185,7 +185,7 @@ def _deliver(seed: int, megapixels: tuple[float, float], order: Order) -> Delive
     return Delivery(order, name, photo if order.delivered else None, record)
 
 
-def _stem(person: Sitter, order: Order) -> str:
+def stem(person: Sitter, order: Order) -> str:
     """The name of a photo: who, which emotion, where, when, number of the place, position in the session."""
     time = FIRST_SESSION + timedelta(seconds=397 * order.shot.session)
     return (

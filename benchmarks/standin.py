@@ -1,0 +1,99 @@
+"""FER2013 as a stand-in for a second population: real faces to study the transfer on, for those without AI-Hub 82.
+
+A third of the test pictures of the five emotions is distorted in one fixed, heavy way and packed as AI-Hub 82 arrives,
+each picture as a person of its own; FER2013 without these pictures is the other side. What the studies then say of
+transfer and forgetting, they say of real faces and real labels, but of a drawn difference between the populations.
+Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
+"""
+
+import argparse
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.common import archives, fer2013, params
+from stages.common.cleaning import share_of
+from stages.common.errors import UserError, run
+from stages.common.images import decode, resize
+from stages.common.imitate_aihub import EMOTIONS, QUALITY, TRAINING, Delivery, Order, stem, write_deliveries
+from stages.common.imitate_fer import add_file
+from stages.common.imitate_labels import label_record
+from stages.common.packing import jpeg
+from stages.common.photos import Box, Shot, sitter
+
+SEED = 82
+SHARE = 1 / 3  # of the test pictures
+FACE, BORDER = 192, 32  # pixels: a face on a photo
+NARROW, LEAN, TALL = 0.65, 0.2, 1.15  # how the face is squeezed, sheared and stretched
+DARKEST = 0.15  # of the light that is left on one side
+
+
+def main() -> None:
+    """Write both data sets."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.standin", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it: archive.zip")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder for the two data sets")
+    arguments = parser.parse_args()
+    if arguments.folder.exists():
+        raise UserError(f"{arguments.folder} exists; name a new folder, so that nothing in it is overwritten.")
+    korean, rest = arguments.folder / "korean", arguments.folder / "fer2013" / "archive.zip"
+    pictures = list(fer2013.find_pictures(arguments.archive))
+    classes = params.section("index.fer2013").table("classes")
+    chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
+    names = params.emotions()
+    labels = [names[str(classes[picture.label])] for picture in chosen]
+    # The archives of an emotion lie together, in AI-Hub's order.
+    order = sorted(range(len(chosen)), key=lambda number: EMOTIONS.index(labels[number]))
+    write_deliveries(korean, deliveries(arguments.archive, chosen, labels, order), len(chosen))
+    rest.parent.mkdir(parents=True)
+    with zipfile.ZipFile(rest, "w") as target:
+        for picture in pictures:
+            if not is_chosen(picture):
+                add_file(target, f"{picture.id}.jpg", content(arguments.archive, picture))
+    print(f"data.fer2013={rest.resolve()}\ndata.korean={korean.resolve()}")
+
+
+def is_chosen(picture: fer2013.Picture) -> bool:
+    """Whether a picture belongs to the stand-in."""
+    return picture.split == "test" and share_of(picture.id, SEED) < SHARE
+
+
+def content(root: Path, picture: fer2013.Picture) -> bytes:
+    """The bytes of a picture's file."""
+    entry = picture.source
+    if isinstance(entry, str):
+        raise UserError(f"{root} is FER2013 as CSV; name Kaggle's archive.zip.")
+    return archives.read(root, entry.archive, entry.number, entry.path)
+
+
+def deliveries(root: Path, pictures: list[fer2013.Picture], labels: list[str], order: list[int]) -> Iterator[Delivery]:
+    """The photo and the label record of each picture; `labels` are Korean, the numbers in `order` stand for people."""
+    for serial, number in enumerate(order):
+        person = sitter(SEED, number)
+        place = Order(TRAINING, Shot(serial, serial, serial, labels[number]), position=1)
+        name = f"{stem(person, place)}.jpg"
+        photo = np.pad(
+            resize(distort(decode(content(root, pictures[number]), colour=False)), FACE), BORDER, mode="edge"
+        )
+        box = Box(BORDER, BORDER, BORDER + FACE, BORDER + FACE)
+        rng = np.random.default_rng([SEED, number])
+        record = label_record(rng, name, person, labels[number], "도심 환경", box, {})
+        yield Delivery(place, name, jpeg(photo, 1, QUALITY), record)
+
+
+def distort(face: np.ndarray) -> np.ndarray:
+    """The face, uint8 (size, size), narrower, sheared, lit from one side, and at half the resolution."""
+    size = len(face)
+    middle = (size - 1) / 2
+    linear = np.array([[NARROW, LEAN], [0, TALL]])
+    offset = middle - linear.sum(axis=1) * middle
+    moved = cv2.warpAffine(face, np.column_stack([linear, offset]), (size, size), borderMode=cv2.BORDER_REPLICATE)
+    lit = np.rint(moved * np.linspace(DARKEST, 1, size)).astype(np.uint8)
+    return resize(lit, size // 2)
+
+
+if __name__ == "__main__":
+    run(main)
