@@ -35,21 +35,26 @@ class Model:
 
 
 def find_models(folder: Path | None = None) -> list[Model]:
-    """All models of a folder (without one, of the first of `FOLDERS` that has any), `after` last: that one counts.
+    """All models of a folder, `after` last: that one counts.
+
+    Without a folder, those of the first of `FOLDERS` that has any; models of drawn faces only if there are no others.
 
     Raises:
         UserError: there is none, or they do not go together.
     """
     folders = FOLDERS if folder is None else (folder,)
-    paths = next(filter(None, (list(place.glob("*.onnx")) for place in folders)), [])
-    if not paths:
+    found = [models for models in map(_read_models, folders) if models]
+    if not found:
         places = " or ".join(place.as_posix() for place in folders)
         raise UserError(f"No model (*.onnx) in {places}; make one with `dvc repro export`.")
-    models = [Model(path) for path in sorted(paths, key=lambda path: (path.stem == "after", path.stem))]
+    return next((models for models in found if not models[-1].card.drawn), found[0])
+
+
+def _read_models(folder: Path) -> list[Model]:
+    paths = sorted(folder.glob("*.onnx"), key=lambda path: (path.stem == "after", path.stem))
+    models = [Model(path) for path in paths]
     if len({_common(model) for model in models}) > 1:
-        raise UserError(
-            f"The models in {paths[0].parent} come from different params; make them again: dvc repro export."
-        )
+        raise UserError(f"The models in {folder} come from different params; make them again: dvc repro export.")
     return models
 
 

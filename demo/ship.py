@@ -1,55 +1,77 @@
-"""Copy models to weights/, where the demo of every clone finds them, and write the git revision into the copies.
+"""Ship a trained network in weights/: for the demo of every clone, as a start for the transfer, and as a teacher.
+
+In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; `model:` in params.yaml.
+Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml.
+Run: python -m demo.ship NAME before
 
 The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
-Run: python -m demo.ship data/export/before.onnx data/export/after.onnx
 """
 
 import argparse
+import shutil
 import subprocess
 from pathlib import Path
 
 import onnx
+from ruamel.yaml import YAML
 
 from demo.models import FOLDERS, Model
+from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
+from stages.export import EXPORT, MODELS, digest
 
 WEIGHTS = FOLDERS[-1]
 
 
 def main() -> None:
-    """Copy the models that the command line names."""
+    """Ship the model that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m demo.ship", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="an .onnx of the export stage")
-    for path in parser.parse_args().models:
-        print(ship(path, revision()))
+    parser.add_argument("name", metavar="NAME", help="of the files in weights/")
+    parser.add_argument("model", choices=list(MODELS), help="before or after transfer")
+    arguments = parser.parse_args()
+    for path in ship(arguments.name, arguments.model, revision()):
+        print(path)
 
 
 def revision() -> str:
     """The commit that is checked out.
 
     Raises:
-        UserError: files differ from it, so that nobody could make the models again from it.
+        UserError: the code differs from it, so that nobody could make the models again from it.
     """
-    changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True, encoding="utf-8").stdout
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "stages"], capture_output=True, check=True, encoding="utf-8"
+    ).stdout
     if changed:
-        raise UserError(
-            "Files differ from the last commit; commit them first, as the commit is written into the model."
-        )
+        raise UserError("stages/ differs from the last commit; commit first, as the commit is written into the model.")
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=True, encoding="utf-8")
     return head.stdout.strip()
 
 
-def ship(path: Path, commit: str) -> Path:
-    """Write the copy of one model, with `commit` in its provenance; return its path."""
-    card = Model(path).card
-    model = onnx.load_model_from_string(path.read_bytes())
-    card = card._replace(provenance=card.provenance | {"git": commit})
-    onnx.helper.set_model_props(model, to_texts(card))
+def ship(name: str, model: str, commit: str) -> list[Path]:
+    """Write the three files of one model, with `commit` in its provenance; returns their paths.
+
+    Raises:
+        UserError: the model is missing, or was not made from the weights that lie there.
+    """
+    source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
+    if not source.exists() or not weights.exists():
+        raise UserError(f"{source} or {weights} is missing; make them with `dvc repro export`.")
+    card = Model(source).card
+    if card.provenance["weights"] != digest(weights):
+        raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
     WEIGHTS.mkdir(exist_ok=True)
-    copy = WEIGHTS / path.name
-    copy.write_bytes(model.SerializeToString(deterministic=True))
-    return copy
+    copies = [WEIGHTS / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
+    content = onnx.load_model_from_string(source.read_bytes())
+    card = card._replace(name=name, provenance=card.provenance | {"git": commit})
+    onnx.helper.set_model_props(content, to_texts(card))
+    copies[0].write_bytes(content.SerializeToString(deterministic=True))
+    shutil.copyfile(weights, copies[1])
+    with open(copies[2], "w", encoding="utf-8") as file:
+        file.write(f"# The network that {copies[1].name} fits; what it is and how it was made: docs/models.md.\n")
+        YAML().dump({"model": params.section("model").values}, file)
+    return copies
 
 
 if __name__ == "__main__":

@@ -147,6 +147,7 @@ class Server:
             {
                 "emotions": card.emotions,
                 "unsure": card.unsure,
+                "drawn": card.drawn,
                 "samples": len(PICTURES),
                 "megabytes": MAX_BYTES / 1e6,
                 "megapixels": card.max_megapixels,

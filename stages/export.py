@@ -1,13 +1,14 @@
 """Write both models, before and after transfer, as files that other programs can use.
 
 In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and the arrays, to fit a temperature
-and to compare the forms on the validation split; metrics/evaluate.json.
+and to compare the forms on the validation split; metrics/evaluate.json; the names in data/sample/, to say whether
+the faces are drawn.
 Out: data/export/{before,after}.onnx and data/export/after.keras, each with a model card inside
 (stages/common/model_card.py); metrics/export.json.
 Run: python -m stages.export
 
 A model card holds digests of the params, the weights and the data. The git revision is not in it, as the same input
-would then give other bytes after each commit: `python -m demo.ship` adds it to the copies that leave the repository.
+would then give other bytes after each commit: `python -m demo.ship` adds it to the copy in weights/.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from stages.common.counts import write_metrics
 from stages.common.dataset import Faces, read_faces
 from stages.common.errors import UserError, run
 from stages.common.faces import search_from_params
+from stages.common.imitation import drawn
 from stages.common.model_card import ModelCard
 from stages.common.model_files import INPUT, write_keras, write_onnx
 from stages.common.onnx_runtime import open_session
@@ -63,7 +65,8 @@ def main() -> None:
         validation = faces_of(source.dataset, emotions)
         network = model.for_prediction(validation.size, len(emotions), source.weights)
         temperature = round(fit_temperature(validation.label, model.predict(network, validation)), 4)
-        card = read_card(name, validation.size, temperature, digests | {"weights": digest(source.weights)})
+        provenance = digests | {"weights": digest(source.weights)}
+        card = read_card(name, source.dataset, validation.size, temperature, provenance)
         paths = {form: EXPORT / f"{name}.{form}" for form in source.forms}
         for form, path in paths.items():
             {"onnx": write_onnx, "keras": write_keras}[form](network, card, path)
@@ -82,11 +85,13 @@ def faces_of(dataset: str, emotions: list[str]) -> Faces:
     return read_faces(csv, Path("data/arrays") / dataset, "validation", emotions)
 
 
-def read_card(name: str, size: int, temperature: float, provenance: dict[str, str]) -> ModelCard:
-    """The model card, with what params.yaml says of the use of a model."""
+def read_card(name: str, dataset: str, size: int, temperature: float, provenance: dict[str, str]) -> ModelCard:
+    """The model card of a model last trained on `dataset`, with what params.yaml says of the use of a model."""
     crop, export = params.section("crop"), params.section("export")
+    drawn_faces = drawn(dataset)
     return ModelCard(
         name=name,
+        drawn=drawn_faces,
         emotions=params.emotions(),
         size=size,
         search=search_from_params(),
@@ -99,19 +104,20 @@ def read_card(name: str, size: int, temperature: float, provenance: dict[str, st
         smoothing=export.number("smoothing", 0, 10),
         same_face=export.number("same_face", 0.01, 1),
         forget=export.number("forget", 0, 60),
-        recognised=read_recognised(name),
+        # What it makes of drawn faces says nothing of a model of photos, and the other way round.
+        recognised=read_recognised(name, [other for other in DATASETS if drawn(other) == drawn_faces]),
         provenance=provenance,
     )
 
 
-def read_recognised(name: str) -> dict[str, dict[str, float]]:
+def read_recognised(name: str, datasets: list[str]) -> dict[str, dict[str, float]]:
     """The share of each emotion's test faces that the model recognised, for each data set."""
     if not EVALUATED.exists():
         raise UserError(f"{EVALUATED} is missing; run `dvc repro` to make it.")
     metrics = json.loads(EVALUATED.read_text(encoding="utf-8"))
     return {
         dataset: {emotion: metrics[dataset][name][emotion]["recall"] for emotion in params.emotions()}
-        for dataset in DATASETS
+        for dataset in datasets
     }
 
 

@@ -10,7 +10,7 @@ With real data the page shows photos of people: it stays on this machine.
 
 import json
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.common import archives, charts, page, params, studies
+from stages.common import charts, page, params, studies
 from stages.common.arrays import open_array
 from stages.common.comparison import MODELS, REPORT
 from stages.common.errors import UserError, run
 from stages.common.images import decode, shrink
+from stages.common.imitation import drawn
 from stages.common.scores import confusion
 from stages.common.tables import read_table
 
@@ -75,13 +76,6 @@ def draw(figure: Figure, name: str, description: str) -> str:
     """Write a chart as PNG and return it for the page."""
     charts.save(figure, FIGURES / f"{name}.png")
     return charts.svg(figure, description)
-
-
-def drawn(dataset: str) -> bool:
-    """Whether every face of a data set is one that the stage `sample` drew."""
-    names = {PurePosixPath(entry.path).name for entry in archives.walk(Path("data/sample") / dataset)}
-    paths = read_table(Path("data/csvs") / dataset / "merged.csv")["path"]
-    return all(PurePosixPath(path).name in names for path in paths)
 
 
 def dataset_section(

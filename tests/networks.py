@@ -32,6 +32,7 @@ def random_network(size: int, classes: int, seed: int) -> keras.Model:
 def card(name: str) -> ModelCard:
     return ModelCard(
         name=name,
+        drawn=False,
         emotions=PARAMS["emotions"],
         size=48,
         search=SEARCH,

@@ -10,11 +10,16 @@ import pytest
 from samples import noise
 from tiny import shrink
 
-from benchmarks import crop, detectors, resize, training
+from benchmarks import accuracy, crop, detectors, resize, standin, training
 from benchmarks.stage import run_stage
+from stages.common import fer2013
+from stages.common.bootstrap import Bootstrap
 from stages.common.faces import overlap
 from stages.common.images import decode, upright_size
 from stages.common.tables import read_table
+from stages.sample import draw_fer2013
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +97,60 @@ def test_each_way_to_feed_the_network_shows_it_as_many_images(tmp_path: Path, mo
         assert training.timed(way(network, faces)) > 0
         assert int(network.optimizer.iterations) == count * 256 // 64
     assert training.peak_memory(tmp_path, 128) > 1e8
+
+
+@pytest.fixture
+def both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a drawn FER2013, and what `benchmarks.standin` makes of it."""
+    monkeypatch.chdir(ROOT)
+    draw_fer2013(tmp_path / "archive.zip", 1, 400, 150, ("serial", 1, ""))
+    monkeypatch.setattr("sys.argv", ["standin", str(tmp_path / "archive.zip"), str(tmp_path / "both")])
+    standin.main()
+    return tmp_path
+
+
+def test_the_stand_in_divides_the_pictures_between_the_two_sides(both_sides: Path) -> None:
+    pictures = list(fer2013.find_pictures(both_sides / "archive.zip"))
+    rest = {picture.id for picture in fer2013.find_pictures(both_sides / "both/fer2013/archive.zip")}
+    taken = [picture for picture in pictures if picture.id not in rest]
+    assert {picture.split for picture in taken} == {"test"}
+    used = [picture for picture in taken if picture.label not in ("fear", "disgust")]
+    assert 30 < len(used) < 70
+    run_stage(both_sides, "rename", data={"korean": str(both_sides / "both/korean")})
+    tables = [read_table(path) for path in (both_sides / "data/manifest").glob("training_*.csv")]
+    assert sum(map(len, tables)) == len(used)
+    people = {person for table in tables for person in table["person"]}
+    assert len(people) == len(used)
+    assert sorted(label for table in tables for label in table["uploader"]) == sorted(
+        {"surprise": "embarrassed"}.get(picture.label, picture.label) for picture in used
+    )
+
+
+def test_the_stand_in_keeps_to_one_distortion() -> None:
+    face = noise(1, 48, 48)
+    assert standin.distort(face).shape == (24, 24)
+    assert (standin.distort(face) == standin.distort(face)).all()
+    light = standin.distort(np.full((48, 48), 200, np.uint8))
+    assert light[:, 0].max() < 40
+    assert light[:, -1].min() > 190
+
+
+def test_both_protocols_and_their_figures(both_sides: Path, tmp_path: Path) -> None:
+    tests = [p.id for p in fer2013.find_pictures(both_sides / "archive.zip") if p.split == "test"]
+    kept = [next(id for id in tests if id.startswith(f"test/{label}/")) for label in ("angry", "surprise")]
+    (tmp_path / "kept.txt").write_text("".join(f"{id.replace('test', 'validation')}.jpg\n" for id in kept))
+    place = tmp_path / "place"
+    place.mkdir()
+    untouched, original = accuracy.read_tests(both_sides / "archive.zip", tmp_path / "kept.txt", place)
+    assert sorted(original.id) == sorted(kept)
+    assert sorted(original.label) == [0, 1]  # angry, embarrassed
+    assert set(untouched.id) <= set(tests)
+    assert not any("fear" in id or "disgust" in id for id in untouched.id)
+    right, angry = np.array([True, False, True, True]), np.array([True, True, False, False])
+    value, text = accuracy.share(right, angry, Bootstrap(np.arange(4), 100, 1))
+    assert value == 50
+    assert text.startswith("50.0 [0.0, 100.0]")
+    assert (
+        accuracy.markdown({"a": {"x": (1, "1.0")}, "b": {"x": (3, "3.0")}}).splitlines()[2]
+        == "| x | 1.0 | 3.0 | 2 ± 1.4 |"
+    )

@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from conftest import PARAMS
 from networks import SEARCH, card
@@ -30,6 +31,7 @@ from stages.common.archives import Entry
 from stages.common.errors import UserError
 from stages.common.faces import overlap
 from stages.common.images import BadPictureError, decode
+from stages.common.model_card import to_texts
 from stages.crop import crop_photo
 from stages.resize import grey_square
 
@@ -212,6 +214,18 @@ def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) 
     for name in ("after", "before"):
         Path(f"data/export/{name}.onnx").write_bytes((model_folder / f"{name}.onnx").read_bytes())
     assert [model.card.name for model in find_models()] == ["before", "after"]
+
+
+def test_a_model_of_drawn_faces_only_if_there_is_no_other(place: Path, model_folder: Path) -> None:
+    for folder, drawn in (("data/export", True), ("weights", False)):
+        Path(folder).mkdir(parents=True)
+        copy = onnx.load(model_folder / "after.onnx")
+        onnx.helper.set_model_props(copy, to_texts(card(folder)._replace(drawn=drawn)))
+        onnx.save(copy, f"{folder}/after.onnx")
+    assert [model.card.name for model in find_models()] == ["weights"]
+    assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export"]
+    Path("weights/after.onnx").unlink()
+    assert [model.card.name for model in find_models()] == ["data/export"]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")

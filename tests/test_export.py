@@ -19,6 +19,7 @@ from samples import noise
 from demo import ship
 from demo.models import Model
 from stages import export
+from stages.common import model
 from stages.common.backend import keras
 from stages.common.errors import UserError
 from stages.common.model import save_weights
@@ -38,9 +39,12 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
         (place / "data/arrays" / dataset).mkdir(parents=True)
         (place / "data/csvs" / dataset).mkdir(parents=True)
         np.save(place / f"data/arrays/{dataset}/train.npy", noise(len(dataset), 60, 48, 48))
-        rows = [("train", n, EMOTIONS[n % 3], ("validation", "test")[n % 2]) for n in range(60)]
-        table = pd.DataFrame(rows, columns=["array", "row", "label", "split"])
+        rows = [("train", n, EMOTIONS[n % 3], ("validation", "test")[n % 2], f"{n}.jpg") for n in range(60)]
+        table = pd.DataFrame(rows, columns=["array", "row", "label", "split", "path"])
         table.to_csv(place / f"data/csvs/{dataset}/merged.csv", index=False)
+        (place / "data/sample" / dataset).mkdir(parents=True)
+    for number in range(60):
+        (place / f"data/sample/fer2013/{number}.jpg").touch()
     figures = {name: {emotion: {"recall": 0.5, "faces": 9} for emotion in EMOTIONS} for name in ("before", "after")}
     (place / "metrics").mkdir()
     (place / "metrics/evaluate.json").write_text(json.dumps({"fer2013": figures, "korean": figures}))
@@ -52,13 +56,16 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
     metrics = json.loads((trained / "metrics/export.json").read_text(encoding="utf-8"))
     assert metrics["after"]["difference"].keys() == {"onnx", "keras"}
     for name in ("before", "after"):
-        model = Model(trained / f"data/export/{name}.onnx")
-        assert (model.card.name, model.card.emotions, model.card.size) == (name, PARAMS["emotions"], 48)
-        assert model.card.temperature == metrics[name]["temperature"]
-        assert (model.card.margin, model.card.search.side, model.card.unsure) == (0.1, 480, 0.4)
-        assert model.card.recognised["korean"]["sad"] == 0.5
-        assert model.card.provenance.keys() == {"params", "weights", "fer2013", "korean"}
-    before = model.card.provenance
+        card = Model(trained / f"data/export/{name}.onnx").card
+        assert (card.name, card.emotions, card.size) == (name, PARAMS["emotions"], 48)
+        assert card.drawn == (name == "before")
+        assert card.temperature == metrics[name]["temperature"]
+        assert (card.margin, card.search.side, card.unsure) == (0.1, 480, 0.4)
+        # Error rates on drawn faces say nothing of a model of real ones.
+        dataset = {"before": "fer2013", "after": "korean"}[name]
+        assert card.recognised == {dataset: dict.fromkeys(EMOTIONS, 0.5)}
+        assert card.provenance.keys() == {"params", "weights", "fer2013", "korean"}
+    before = card.provenance
     set_params({"crop.margin": 0.2})
     np.save(trained / "data/arrays/korean/train.npy", noise(99, 60, 48, 48))
     assert run_stage("export") == ""
@@ -125,18 +132,27 @@ def test_card_survives_as_texts() -> None:
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
 
-def test_a_shipped_model_names_its_commit(model_folder: Path, place: Path) -> None:
-    shipped = ship.ship(model_folder / "after.onnx", "abc")
-    assert shipped == Path("weights/after.onnx")
-    original, copy = Model(model_folder / "after.onnx"), Model(shipped)
+def test_a_shipped_model_can_be_used_and_names_its_commit(trained: Path, run_stage: Callable[..., str]) -> None:
+    with pytest.raises(UserError, match=r"before\.onnx or .* is missing; make them with `dvc repro export`"):
+        ship.ship("mine", "before", "abc")
+    assert run_stage("export") == ""
+    shipped = ship.ship("mine", "before", "abc")
+    assert shipped == [Path("weights/mine.onnx"), Path("weights/mine.weights.h5"), Path("weights/mine.yaml")]
+    original, copy = Model(Path("data/export/before.onnx")), Model(shipped[0])
     assert copy.card.provenance == original.card.provenance | {"git": "abc"}
+    assert copy.card.name == "mine"
     pictures = noise(1, 5, 48, 48)
     assert (copy.predict(pictures) == original.predict(pictures)).all()
-    onnx.checker.check_model(onnx.load(shipped))
+    onnx.checker.check_model(onnx.load(shipped[0]))
+    assert model.shipped("mine", 3).count_params() == model.for_training(48, 3).count_params()
+    save_weights(random_network(48, 3, 9), Path("data/models/pretrain.weights.h5"))
+    with pytest.raises(UserError, match="was made from other weights"):
+        ship.ship("mine", "before", "abc")
 
 
 def test_a_changed_tree_ships_nothing(place: Path) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
-    (place / "changed").write_text("x")
-    with pytest.raises(UserError, match="commit them first"):
+    (place / "stages").mkdir()
+    (place / "stages/changed.py").write_text("x")
+    with pytest.raises(UserError, match="commit first"):
         ship.revision()

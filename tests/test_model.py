@@ -32,21 +32,29 @@ def small(**changes: Any) -> keras.Model:
     return model.vgg(**{"size": 16, "view": 16, "classes": 3} | SMALL | changes)
 
 
+def originals() -> dict[str, dict[str, Any]]:
+    """The values of the `# original:` lines of params.yaml, by section and by the key right below."""
+    found: dict[str, dict[str, Any]] = {}
+    section = value = ""
+    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"(\w+):", line):
+            section = match[1]
+        elif match := re.match(r"  # original: (.+)", line):
+            value = match[1]
+        elif match := re.match(r"  (\w+):", line):
+            if value:
+                found.setdefault(section, {})[match[1]] = YAML(typ="safe", pure=True).load(value)
+            value = ""
+    return found
+
+
 def original_params() -> dict[str, dict[str, Any]]:
-    """params.yaml with every value replaced by that of the `# original:` line right above it."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    document: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(text)
-    section = ""
-    original = None
-    for line in text.splitlines():
-        if found := re.match(r"(\w+):", line):
-            section = found[1]
-        elif found := re.match(r"  # original: (.+)", line):
-            original = YAML(typ="safe", pure=True).load(found[1])
-        elif found := re.match(r"  (\w+):", line):
-            if original is not None:
-                document[section][found[1]] = original
-            original = None
+    """params.yaml with these values."""
+    document: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(
+        (ROOT / "params.yaml").read_text(encoding="utf-8")
+    )
+    for section, values in originals().items():
+        document[section] |= values
     return document
 
 
@@ -60,6 +68,16 @@ def test_original_network_has_its_parameters(tmp_path: Path, monkeypatch: pytest
     assert network.get_layer("block1_conv1").output.shape[1:] == (222, 222, 64)
     assert document["pretrain"]["batch_size"] == 8
     assert document["augment"]["rotation"] == 30
+
+
+def test_the_command_for_the_original_sets_its_values() -> None:
+    text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    command = text[text.index("-S image.size=224") :].partition("```")[0]
+    named: dict[str, dict[str, Any]] = {}
+    for section, key, value in re.findall(r"-S '?(\w+)\.([\w.]+)=([^\s']+)", command):
+        named.setdefault(section, {})[key] = YAML(typ="safe", pure=True).load(value)
+    for section in ("image", "model", "augment", "pretrain"):
+        assert named[section] == originals()[section]
 
 
 def test_default_network_is_small(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -435,6 +435,16 @@ def test_samples_and_languages(open_page: Callable[..., Any]) -> None:
 
 
 @browser_needed
+def test_says_that_a_model_knows_drawn_faces_alone(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    assert page.is_hidden("#drawn")
+    page.route("**/about", lambda route: route.fulfill(json=route.fetch().json() | {"drawn": True}))
+    page.reload()
+    page.wait_for_selector("[data-ready]")
+    assert "trained on drawn faces" in page.inner_text("#drawn")
+
+
+@browser_needed
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_fits_and_can_be_read(open_page: Callable[..., Any], scheme: str, size: dict[str, int], tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Parts of the report; the whole page is in test_pipeline.py."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,6 @@ from stages.common.errors import UserError
 )
 def test_numbers_for_a_reader(text: str, shown: str) -> None:
     assert text == shown
-
-
-def write_index(names: list[str]) -> None:
-    Path("data/csvs/korean").mkdir(parents=True, exist_ok=True)
-    pd.DataFrame({"path": names}).to_csv("data/csvs/korean/merged.csv", index=False)
-
-
-def test_faces_are_drawn_if_each_name_is_in_the_sample(place: Path) -> None:
-    Path("data/sample/korean/Training").mkdir(parents=True)
-    with zipfile.ZipFile("data/sample/korean/Training/faces.zip", "w") as archive:
-        archive.writestr("a.jpg", b"")
-        archive.writestr("b.jpg", b"")
-    write_index(["Training/faces.zip/a.jpg", "elsewhere.zip/folder/b.jpg"])
-    assert report.drawn("korean")
-    write_index(["Training/faces.zip/a.jpg", "Training/faces.zip/c.jpg"])
-    assert not report.drawn("korean")
 
 
 def test_models_stand_side_by_side() -> None:

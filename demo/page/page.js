@@ -270,6 +270,7 @@ async function start() {
     element("status").textContent = error.en;
     return;
   }
+  element("drawn").hidden = !about.drawn;
   addSamples();
   setLanguage(navigator.language.startsWith("ko") ? "ko" : "en");
   document.querySelectorAll("[data-language]").forEach((button) =>

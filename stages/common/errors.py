@@ -1,5 +1,6 @@
 """One clear sentence instead of a traceback, for everything that a user can put right."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,6 +16,10 @@ def run(main: Callable[[], None]) -> None:
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads us, such as `head`, has enough; Python would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -11,6 +11,7 @@ class ModelCard(NamedTuple):
     """How pictures come to the network, what its answers mean, and where it comes from."""
 
     name: str  # before or after transfer
+    drawn: bool  # whether the faces that it was last trained on are drawn: it then proves the machinery and no more
     emotions: dict[str, str]  # English to Korean, in the order of the classes
     size: int  # the network takes grey pictures, float32 (n, size, size, 1) of values 0 to 255
     search: Search  # how faces are found

@@ -1,0 +1,145 @@
+"""How well networks read FER2013's test pictures, in two protocols, calibrated or not, and how long one picture takes.
+
+Untouched: the test folder as the pipeline leaves it, without twins (and train and validation without near twins of it).
+Original: the pictures of it that the original project kept, of which it chose its best epoch, too.
+Run: python -m benchmarks.accuracy ARCHIVE KEPT [MODEL ...], of Kaggle's FER2013, the original's kept_validation.txt and
+.onnx files (else those in weights/); two minutes. Brackets are 95 % intervals over pictures, and the last column is the
+mean and the standard deviation over the models: of one recipe with several seeds, for instance.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.stage import run_stage
+from demo.models import Model
+from stages.common import params
+from stages.common.bootstrap import Bootstrap, interval
+from stages.common.errors import UserError, run
+from stages.common.onnx_runtime import open_session
+from stages.common.reliability import expected_calibration_error
+
+RESAMPLES, SEED = 1000, 1
+BATCH = 256
+LATENCY_RUNS = 200
+
+
+class Test(NamedTuple):
+    """Pictures uint8 (n, size, size) with their class numbers int (n,) and ids."""
+
+    pictures: np.ndarray
+    label: np.ndarray
+    id: np.ndarray
+
+
+def main() -> None:
+    """Print one table, a column for each model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it")
+    parser.add_argument("kept", type=Path, metavar="KEPT", help="the original's kept_validation.txt")
+    parser.add_argument("models", type=Path, nargs="*", metavar="MODEL", help="an .onnx file of ours")
+    arguments = parser.parse_args()
+    paths = arguments.models or sorted(Path("weights").glob("*.onnx"))
+    with tempfile.TemporaryDirectory() as name:
+        untouched, original = read_tests(arguments.archive.resolve(), arguments.kept, Path(name))
+    columns = {path.stem: measure(Model(path), path, untouched, original) for path in paths}
+    print(markdown(columns))
+
+
+def read_tests(archive: Path, kept: Path, folder: Path) -> tuple[Test, Test]:
+    """Both sets of test pictures, prepared by the stages resize and index in `folder`."""
+    (folder / "data/exclude").mkdir(parents=True)
+    (folder / "data/exclude/fer2013.txt").touch()
+    for stage in ("resize", "index"):
+        run_stage(folder, stage, "fer2013", data={"fer2013": str(archive)})
+    arrays, index = (folder / "data" / kind / "fer2013" for kind in ("arrays", "csvs"))
+    pictures = np.load(arrays / "test.npy")
+    table = pd.read_csv(arrays / "test.csv")
+    emotions = list(params.emotions())
+    classes = params.section("index.fer2013").table("classes")
+    merged = pd.read_csv(index / "merged.csv")
+    wanted = {f"test/{line.split('/', 1)[1].rpartition('.')[0]}" for line in kept.read_text().split()}
+    if missing := wanted - set(table["id"]):
+        raise UserError(f"{kept} names {min(missing)}, which is not in {archive}.")
+
+    def choose(ids: set[str]) -> Test:
+        rows = table[table["id"].isin(ids)]
+        label = np.array([emotions.index(str(classes[label])) for label in rows["label"]])
+        return Test(pictures[rows["row"]], label, rows["id"].to_numpy())
+
+    return choose(set(merged.loc[merged["split"] == "test", "id"])), choose(wanted)
+
+
+def measure(model: Model, path: Path, untouched: Test, original: Test) -> dict[str, tuple[float, str]]:
+    """Each line of the table: the figure and how it is printed."""
+    lines = {
+        "file, MB": number(path.stat().st_size / 1e6, 1),
+        "one picture on one core, ms": number(latency(path, untouched.pictures[:1]), 2),
+    }
+    for title, test in (("untouched", untouched), ("original's", original)):
+        calibrated = predict(model.predict, test.pictures)
+        raw = predict(lambda some: np.asarray(model.session.run(None, {"picture": as_input(some)})[0]), test.pictures)
+        bootstrap = Bootstrap(test.id, RESAMPLES, SEED)
+        right = calibrated.argmax(axis=1) == test.label
+        everywhere = np.ones(len(right), bool)
+        lines[f"{title}, {len(right):,} pictures"] = share(right, everywhere, bootstrap)
+        for place, emotion in enumerate(model.card.emotions):
+            lines[f"{title}, {emotion}"] = share(right, test.label == place, bootstrap)
+        lines[f"{title}, ECE"] = number(expected_calibration_error(test.label, raw), 3)
+        lines[f"{title}, ECE scaled"] = number(expected_calibration_error(test.label, calibrated), 3)
+    return lines
+
+
+def predict(answer: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
+    """The probabilities of all pictures."""
+    return np.concatenate([answer(pictures[start : start + BATCH]) for start in range(0, len(pictures), BATCH)])
+
+
+def as_input(pictures: np.ndarray) -> np.ndarray:
+    """Pictures as the network takes them, float32 (n, size, size, 1)."""
+    return pictures[..., np.newaxis].astype(np.float32)
+
+
+def latency(path: Path, picture: np.ndarray) -> float:
+    """Milliseconds for one picture on one core, the median."""
+    session, times = open_session(path), []
+    for _ in range(LATENCY_RUNS):
+        start = time.perf_counter()
+        session.run(None, {"picture": as_input(picture)})
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times))
+
+
+def share(right: np.ndarray, some: np.ndarray, bootstrap: Bootstrap) -> tuple[float, str]:
+    """The share of right answers among some pictures, percent, with its interval."""
+    low, high = interval(bootstrap.means(right, some))
+    value = 100 * right[some].mean()
+    return value, f"{value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def number(value: float, digits: int) -> tuple[float, str]:
+    """A figure, and how it is printed."""
+    return value, f"{value:.{digits}f}"
+
+
+def markdown(columns: dict[str, dict[str, tuple[float, str]]]) -> str:
+    """The table."""
+    several = len(columns) > 1
+    heading = ["", *columns, *(["mean ± sd"] if several else [])]
+    lines = [heading, ["---"] * len(heading)]
+    for name in next(iter(columns.values())):
+        cells = [column[name] for column in columns.values()]
+        values = [value for value, _ in cells]
+        spread = [f"{np.mean(values):.3g} ± {np.std(values, ddof=1):.2g}"] if several else []
+        lines.append([name, *(text for _, text in cells), *spread])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,19 @@
+"""How a program ends whose output nobody reads any more."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_enough_is_no_error(lines: int) -> None:
+    main = f"lambda: [print('a line') for _ in range({lines})]"
+    program = [sys.executable, "-c", f"from stages.common.errors import run; run({main})"]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
