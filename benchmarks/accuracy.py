@@ -46,9 +46,16 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL", help="an .onnx file of ours")
     arguments = parser.parse_args()
     paths = arguments.models or sorted(Path("weights").glob("*.onnx"))
+    models = {path: Model(path) for path in paths}
+    emotions, size = params.emotions(), params.section("image").integer("size", 8, 1024)
+    for path, model in models.items():
+        if (model.card.emotions, model.card.size) != (emotions, size):
+            raise UserError(f"{path} has other emotions or pictures of another size than params.yaml says.")
+    if not models:
+        raise UserError("There is no .onnx file in weights/; name one.")
     with tempfile.TemporaryDirectory() as name:
         untouched, original = read_tests(arguments.archive.resolve(), arguments.kept, Path(name))
-    columns = {path.stem: measure(Model(path), path, untouched, original) for path in paths}
+    columns = {path.as_posix(): measure(model, path, untouched, original) for path, model in models.items()}
     print(markdown(columns))
 
 

@@ -43,11 +43,15 @@ def find_models(folder: Path | None = None) -> list[Model]:
         UserError: there is none, or they do not go together.
     """
     folders = FOLDERS if folder is None else (folder,)
-    found = [models for models in map(_read_models, folders) if models]
+    found: list[Model] = []
+    for models in map(_read_models, folders):
+        if models and not models[-1].card.drawn:
+            return models
+        found = found or models
     if not found:
         places = " or ".join(place.as_posix() for place in folders)
         raise UserError(f"No model (*.onnx) in {places}; make one with `dvc repro export`.")
-    return next((models for models in found if not models[-1].card.drawn), found[0])
+    return found
 
 
 def _read_models(folder: Path) -> list[Model]:

@@ -19,7 +19,7 @@ from demo.models import FOLDERS, Model
 from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
-from stages.export import EXPORT, MODELS, digest
+from stages.export import EXPORT, MODELS, digest, digest_of_params
 
 WEIGHTS = FOLDERS[-1]
 
@@ -32,28 +32,32 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in ship(arguments.name, arguments.model, revision()):
         print(path)
+    print("pretrain reads weights/: if it did not use them, `dvc commit -f pretrain` saves training again")
 
 
 def revision() -> str:
     """The commit that is checked out.
 
     Raises:
-        UserError: the code differs from it, so that nobody could make the models again from it.
+        UserError: the code differs from it, so that nobody could make the models again; or there is no git repository.
     """
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "stages"], capture_output=True, check=True, encoding="utf-8"
-    ).stdout
+    try:
+        changed, head = (
+            subprocess.run(["git", *command], capture_output=True, check=True, encoding="utf-8").stdout.strip()
+            for command in (["status", "--porcelain", "stages"], ["rev-parse", "HEAD"])
+        )
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"git names no commit to write into the model: {error.stderr.strip()}") from None
     if changed:
         raise UserError("stages/ differs from the last commit; commit first, as the commit is written into the model.")
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=True, encoding="utf-8")
-    return head.stdout.strip()
+    return head
 
 
 def ship(name: str, model: str, commit: str) -> list[Path]:
     """Write the three files of one model, with `commit` in its provenance; returns their paths.
 
     Raises:
-        UserError: the model is missing, or was not made from the weights that lie there.
+        UserError: the model is missing, or was not made from the weights that lie there, or not from params.yaml.
     """
     source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
     if not source.exists() or not weights.exists():
@@ -61,6 +65,8 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     card = Model(source).card
     if card.provenance["weights"] != digest(weights):
         raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
+    if card.provenance["params"] != digest_of_params():
+        raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
     WEIGHTS.mkdir(exist_ok=True)
     copies = [WEIGHTS / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
     content = onnx.load_model_from_string(source.read_bytes())

@@ -88,7 +88,8 @@ def faces_of(dataset: str, emotions: list[str]) -> Faces:
 def read_card(name: str, dataset: str, size: int, temperature: float, provenance: dict[str, str]) -> ModelCard:
     """The model card of a model last trained on `dataset`, with what params.yaml says of the use of a model."""
     crop, export = params.section("crop"), params.section("export")
-    drawn_faces = drawn(dataset)
+    # A shipped network was not trained on what lies here.
+    drawn_faces = drawn(dataset) and not (name == "before" and params.section("pretrain").optional_text("weights"))
     return ModelCard(
         name=name,
         drawn=drawn_faces,

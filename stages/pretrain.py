@@ -31,6 +31,7 @@ def main() -> None:
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := section.optional_text("weights"):
         network = model.for_training(faces.size, len(emotions))
+        model.check_shipped(name, model.ARCHITECTURE)
         model.load_weights(network, model.shipped_files(name)[0])
         model.save_weights(network, WEIGHTS)
         figures: dict[str, Any] = {"weights": name, "validation": training.validate(network, validation)}
@@ -48,7 +49,11 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
     deterministic(seed)
     network = model.for_training(faces.size, len(emotions))
-    teacher = model.shipped(name, len(emotions)) if name else None
+    teacher = None
+    if name:
+        # It looks at the very same distorted pictures.
+        model.check_shipped(name, ["view"])
+        teacher = model.shipped(name, len(emotions))
     place = work.folder(
         "pretrain",
         [CSV, *faces.files, *(model.shipped_files(name) if name else [])],

@@ -1,8 +1,9 @@
 """Go on training the FER2013 network on Korean faces (korean-transfer), with FER2013 images rehearsed in each batch.
 
 In: the weights of `pretrain`, `data/csvs/korean/merged.csv` and `data/csvs/fer2013/merged.csv` with their arrays.
-Out: the weights of the epoch that did best on the Korean validation split `data/models/transfer.weights.h5`, its
-figures `metrics/transfer.json`, and the learning curves `data/live/transfer`. Run again after a kill, it goes on.
+Out: the weights of the epoch that did best on the Korean validation split, mixed with `finetune.kept_weights` of those
+before, `data/models/transfer.weights.h5`; its figures `metrics/transfer.json`; and the learning curves
+`data/live/transfer`. Run again after a kill, it goes on.
 Run: python -m stages.transfer
 """
 
@@ -49,7 +50,7 @@ def main() -> None:
         model.load_weights(network, PRETRAINED)
     before = network.get_weights()
     teacher = None
-    if taught:
+    if taught and rehearsed:
         teacher = model.for_training(faces.size, len(emotions))
         teacher.set_weights(before)
     model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))

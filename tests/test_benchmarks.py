@@ -12,6 +12,7 @@ from tiny import shrink
 
 from benchmarks import accuracy, crop, detectors, resize, standin, training
 from benchmarks.stage import run_stage
+from demo.models import Model
 from stages.common import fer2013
 from stages.common.bootstrap import Bootstrap
 from stages.common.faces import overlap
@@ -135,7 +136,7 @@ def test_the_stand_in_keeps_to_one_distortion() -> None:
     assert light[:, -1].min() > 190
 
 
-def test_both_protocols_and_their_figures(both_sides: Path, tmp_path: Path) -> None:
+def test_both_protocols_and_their_figures(both_sides: Path, tmp_path: Path, model_folder: Path) -> None:
     tests = [p.id for p in fer2013.find_pictures(both_sides / "archive.zip") if p.split == "test"]
     kept = [next(id for id in tests if id.startswith(f"test/{label}/")) for label in ("angry", "surprise")]
     (tmp_path / "kept.txt").write_text("".join(f"{id.replace('test', 'validation')}.jpg\n" for id in kept))
@@ -150,6 +151,17 @@ def test_both_protocols_and_their_figures(both_sides: Path, tmp_path: Path) -> N
     value, text = accuracy.share(right, angry, Bootstrap(np.arange(4), 100, 1))
     assert value == 50
     assert text.startswith("50.0 [0.0, 100.0]")
+    path = model_folder / "after.onnx"
+    model = Model(path)
+    guessed = model.predict(untouched.pictures).argmax(axis=1)
+    wrong = np.arange(len(guessed)) % 4 == 0
+    test = accuracy.Test(untouched.pictures, np.where(wrong, (guessed + 1) % 3, guessed), untouched.id)
+    lines = accuracy.measure(model, path, test, test)
+    title = f"{len(guessed):,} pictures"
+    assert lines[f"untouched, {title}"][0] == pytest.approx(100 * (1 - wrong.mean()))
+    assert lines[f"original's, {title}"] == lines[f"untouched, {title}"]
+    assert lines["original's, ECE"] != lines["original's, ECE scaled"]
+    assert lines["one picture on one core, ms"][0] > 0
     assert (
         accuracy.markdown({"a": {"x": (1, "1.0")}, "b": {"x": (3, "3.0")}}).splitlines()[2]
         == "| x | 1.0 | 3.0 | 2 ± 1.4 |"

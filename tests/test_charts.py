@@ -22,7 +22,7 @@ CHARTS: dict[str, Callable[[], Figure]] = {
     "curves": lambda: charts.curves("title", "loss", {"train": [2, 1], "validation": [3, 2]}, best=2),
     "panels": lambda: charts.panels("title", "%", ["blur"], {"before": [STRENGTHS], "after": [STRENGTHS]}),
     "lines_over": lambda: charts.lines_over("title", "share", [1, 0.01], SERIES),
-    "rows_with_spread": lambda: charts.rows_with_spread("title", NAMES, SERIES),
+    "rows_with_spread": lambda: charts.rows_with_spread("title", "meaning", NAMES, SERIES),
 }
 
 

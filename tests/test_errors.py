@@ -17,3 +17,4 @@ def test_a_reader_that_has_enough_is_no_error(lines: int) -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -132,7 +132,9 @@ def test_card_survives_as_texts() -> None:
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
 
-def test_a_shipped_model_can_be_used_and_names_its_commit(trained: Path, run_stage: Callable[..., str]) -> None:
+def test_a_shipped_model_can_be_used_and_names_its_commit(
+    trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]
+) -> None:
     with pytest.raises(UserError, match=r"before\.onnx or .* is missing; make them with `dvc repro export`"):
         ship.ship("mine", "before", "abc")
     assert run_stage("export") == ""
@@ -148,10 +150,19 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(trained: Path, run_sta
     save_weights(random_network(48, 3, 9), Path("data/models/pretrain.weights.h5"))
     with pytest.raises(UserError, match="was made from other weights"):
         ship.ship("mine", "before", "abc")
+    assert run_stage("export") == ""
+    set_params({"model.view": 40})
+    with pytest.raises(UserError, match=r"params\.yaml is not as it was"):
+        ship.ship("mine", "before", "abc")
 
 
 def test_a_changed_tree_ships_nothing(place: Path) -> None:
+    with pytest.raises(UserError, match="git names no commit"):
+        ship.revision()
     subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"], check=True
+    )
     (place / "stages").mkdir()
     (place / "stages/changed.py").write_text("x")
     with pytest.raises(UserError, match="commit first"):

@@ -74,3 +74,11 @@ def test_the_page_escapes_what_it_is_given_and_misses_nothing(tmp_path: Path, mo
     assert (tmp_path / "new/index.html").read_text(encoding="utf-8") == "<p>a &lt; b</p>"
     with pytest.raises(Exception, match="'name' is undefined"):
         page.render(tmp_path / "new/index.html", {})
+
+
+def test_a_shipped_network_has_no_learning_curves(place: Path) -> None:
+    Path("metrics").mkdir()
+    figures = {"weights": "fer2013", "validation": {"accuracy": 0.75, "loss": 0.7}}
+    Path("metrics/pretrain.json").write_text(json.dumps({"pretrain": figures}))
+    section = report.training_section("pretrain", "FER2013")
+    assert (section["charts"], section["figures"]) == ([], figures)

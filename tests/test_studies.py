@@ -109,7 +109,7 @@ def test_one_number_is_a_line_and_all_else_rows() -> None:
     assert lines.get_xscale() == "log"
     assert lines.get_xlabel() == "finetune.lr"
     rows = draw(summary([one(0.5), one(0.9, start="scratch")], ["finetune.start"]), "x").axes[0]
-    assert [label.get_text() for label in rows.get_yticklabels()] == ["start=scratch", "start=pretrain"]
+    assert [label.get_text() for label in rows.get_yticklabels()] == ["scratch", "pretrain"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/studies").glob("*.csv")), ids=lambda path: path.stem)

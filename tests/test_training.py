@@ -242,7 +242,9 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
     assert after == {"weights": "small", "validation": before["validation"]}
     assert (folder / "data/live/pretrain/plots/metrics/validation/accuracy.tsv").exists()
     change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
-    assert "error: weights/small.weights.h5 does not fit the network that `model:`" in fail(start("pretrain", folder))
+    assert fail(start("pretrain", folder)) == (
+        "error: params.yaml: model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]; set it as there.\n"
+    )
     change(folder, "weights: small", "weights: nothing")
     assert fail(start("pretrain", folder)) == (
         "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"

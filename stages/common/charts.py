@@ -212,8 +212,13 @@ def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[V
     return figure
 
 
-def rows_with_spread(title: str, names: Sequence[str], series: Mapping[str, tuple[Values, Values]]) -> Figure:
-    """A row for each name, the first on top, with a marker for each series: percent with spread."""
+def rows_with_spread(
+    title: str, meaning: str, names: Sequence[str], series: Mapping[str, tuple[Values, Values]]
+) -> Figure:
+    """A row for each name, the first on top, with a marker for each series: percent with spread.
+
+    `meaning` says what the names are.
+    """
     figure, axes = _axes(1.2 + 0.28 * len(names), title)
     places = np.arange(len(names))
     for (name, (value, spread)), colour in zip(series.items(), (THIRD, AFTER, BEFORE), strict=True):
@@ -222,6 +227,7 @@ def rows_with_spread(title: str, names: Sequence[str], series: Mapping[str, tupl
             elinewidth=1, label=name,
         )  # fmt: skip
     axes.set_yticks(places, names, fontsize=8)
+    figure.suptitle(meaning, x=0.01, ha="left", fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid()
     axes.set_xlabel("accuracy (%)")

@@ -13,6 +13,13 @@ from stages.common.errors import UserError
 from stages.common.normalization import FusedBatchNormalization, plain
 
 SHIPPED = Path("weights")
+ARCHITECTURE = (
+    "view",
+    "blocks",
+    "first_padding",
+    "head",
+    "dense",
+)  # what weights fit; dropout and precision may differ
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 
 
@@ -134,6 +141,17 @@ def shipped_files(name: str) -> tuple[Path, Path]:
             known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml"))) or "none"
             raise UserError(f"{path} is missing; the networks in {SHIPPED}/ are: {known}.")
     return weights, description
+
+
+def check_shipped(name: str, keys: Sequence[str]) -> None:
+    """Stop if `model:` in params.yaml differs from what the network `name` of the folder weights/ has at these keys."""
+    description = shipped_files(name)[1]
+    own, other = params.section("model").values, params.section("model", description).values
+    for key in keys:
+        if own[key] != other[key]:
+            raise UserError(
+                f"params.yaml: model.{key} is {own[key]}, but {description} has {other[key]}; set it as there."
+            )
 
 
 def _precision() -> str:

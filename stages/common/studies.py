@@ -166,8 +166,9 @@ def draw(table: pd.DataFrame, name: str) -> Figure:
     }
     if len(keys) == 1 and pd.api.types.is_numeric_dtype(table[keys[0]]) and table[keys[0]].dtype != bool:
         return charts.lines_over(name, keys[0], table[keys[0]].to_numpy(), series)
-    short = [" ".join(f"{key.split('.')[-1]}={_text(row[key])}" for key in keys) for row in table.to_dict("records")]
-    return charts.rows_with_spread(name, short, series)
+    rows = [" · ".join(_text(row[key]) for key in keys) for row in table.to_dict("records")]
+    meaning = " · ".join(key.split(".")[-1] for key in keys)
+    return charts.rows_with_spread(name, meaning, rows, series)
 
 
 if __name__ == "__main__":
