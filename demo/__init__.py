@@ -1,1 +1,1 @@
-"""Use the model: photos, folders, zips, videos, a camera, a page in the browser. But for ship.py no TensorFlow is needed."""
+"""Use the model: photos, folders, zips, videos, a camera, a page in the browser. All but ship.py needs no TensorFlow."""
