@@ -1,1 +1,1 @@
-"""Use the model: photos, folders, zips, videos, a camera, a page in the browser. All but ship.py needs no TensorFlow."""
+"""Use the model: photos, folders, zips, videos, a camera, a page. All but ship.py does without TensorFlow."""
