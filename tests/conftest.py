@@ -56,7 +56,7 @@ PARAMS: dict[str, Any] = {
         "precision": "float32",
     },
     "augment": {},
-    "pretrain": {},
+    "pretrain": {"weights": None},
     "finetune": {},
     "export": {"compared": 50, "unsure": 0.4, "smoothing": 0.3, "same_face": 0.3, "forget": 0.5},
 }
