@@ -1,23 +1,26 @@
 """FER2013 as a stand-in for a second population: real faces to study the transfer on, for those without AI-Hub 82.
 
 A third of the test pictures of the five emotions is distorted in one fixed, heavy way and packed as AI-Hub 82 arrives,
-each picture as a person of its own; FER2013 without these pictures is the other side. What the studies then say of
+each picture as a person of its own; FER2013 without these pictures, and without those of its train folder that resemble
+one of them (`index.fer2013.near_twin`), is the other side. What the studies then say of
 transfer and forgetting, they say of real faces and real labels, but of a drawn difference between the populations.
 Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
 """
 
 import argparse
+import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from stages.common import archives, fer2013, params
-from stages.common.cleaning import share_of
+from stages.common.cleaning import near_twin_reasons, share_of, thumbnails
 from stages.common.errors import UserError, run
-from stages.common.images import decode, resize
+from stages.common.images import BadPictureError, decode, resize
 from stages.common.imitate_aihub import EMOTIONS, QUALITY, TRAINING, Delivery, Order, stem, write_deliveries
 from stages.common.imitate_fer import add_file
 from stages.common.imitate_labels import label_record
@@ -43,6 +46,7 @@ def main() -> None:
     pictures = list(fer2013.find_pictures(arguments.archive))
     classes = params.section("index.fer2013").table("classes")
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
+    left_out = near_twins(arguments.archive, pictures, chosen)
     names = params.emotions()
     labels = [names[str(classes[picture.label])] for picture in chosen]
     # The archives of an emotion lie together, in AI-Hub's order.
@@ -51,14 +55,28 @@ def main() -> None:
     rest.parent.mkdir(parents=True)
     with zipfile.ZipFile(rest, "w") as target:
         for picture in pictures:
-            if not is_chosen(picture):
+            if not is_chosen(picture) and picture.id not in left_out:
                 add_file(target, f"{picture.id}.jpg", content(arguments.archive, picture))
+    print(f"{len(chosen):,} pictures distorted, {len(left_out):,} of the train folder that resemble one left out")
     print(f"data.fer2013={rest.resolve()}\ndata.korean={korean.resolve()}")
 
 
 def is_chosen(picture: fer2013.Picture) -> bool:
     """Whether a picture belongs to the stand-in."""
     return picture.split == "test" and share_of(picture.id, SEED) < SHARE
+
+
+def near_twins(root: Path, pictures: list[fer2013.Picture], chosen: list[fer2013.Picture]) -> set[str]:
+    """The ids of the pictures in the train folder that resemble one of the `chosen`, which `index` could not see."""
+    compared, faces = [], []
+    for picture in [*(picture for picture in pictures if picture.split == "train"), *chosen]:
+        with contextlib.suppress(BadPictureError):  # nobody trains on a broken one either
+            faces.append(decode(content(root, picture), colour=False))
+            compared.append(picture)
+    correlation = params.section("index.fer2013").number("near_twin", 0.5, 1)
+    splits = pd.Series([picture.split for picture in compared])
+    reasons = near_twin_reasons(splits, thumbnails(faces), correlation)
+    return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}
 
 
 def content(root: Path, picture: fer2013.Picture) -> bytes:

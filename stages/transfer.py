@@ -2,8 +2,8 @@
 
 In: the weights of `pretrain`, `data/csvs/korean/merged.csv` and `data/csvs/fer2013/merged.csv` with their arrays.
 Out: the weights of the epoch that did best on the Korean validation split, mixed with `finetune.kept_weights` of those
-before, `data/models/transfer.weights.h5`; its figures `metrics/transfer.json`; and the learning curves
-`data/live/transfer`. Run again after a kill, it goes on.
+before, `data/models/transfer.weights.h5`; its figures `metrics/transfer.json`, among them what it has forgotten of the
+FER2013 validation split; and the learning curves `data/live/transfer`. Run again after a kill, it goes on.
 Run: python -m stages.transfer
 """
 
@@ -38,6 +38,7 @@ def main() -> None:
     rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
+    fer_validation = read_faces(FER_CSV, FER_ARRAYS, "validation", emotions)
     own = section.integer("batch_size", 1, 4096) - rehearsed
     sources = [Source(faces, own, balance_weights(faces.label, len(emotions), balance))]
     if rehearsed:
@@ -78,7 +79,9 @@ def main() -> None:
     )
     model.blend(network, before, kept)
     model.save_weights(network, WEIGHTS)
-    write_metrics({"transfer": training.summary(history, sources, network, validation)}, METRICS)
+    figures = training.summary(history, sources, network, validation)
+    figures["fer2013_validation"] = training.validate(network, fer_validation)
+    write_metrics({"transfer": figures}, METRICS)
     work.done(place)
 
 

@@ -23,14 +23,22 @@ BASE: dict[str, Any] = {
 def one(validation: float, korean: float = 0.8, **changes: Any) -> Run:
     """A finished run; `lr=1` stands for `finetune.lr=1`."""
     params = BASE | {key if "." in key else f"finetune.{key}": value for key, value in changes.items()}
-    figures = {"validation": validation, "korean_before": 0.5, "korean": korean, "fer2013_before": 0.7, "fer2013": 0.6}
+    figures = {
+        "korean_validation": validation,
+        "fer2013_validation_before": 0.75,
+        "fer2013_validation": 0.65,
+        "korean_before": 0.5,
+        "korean": korean,
+        "fer2013_before": 0.7,
+        "fer2013": 0.6,
+    }
     return Run(params, figures)
 
 
 def test_a_row_for_each_combination_and_a_mean_over_seeds() -> None:
     runs = [one(0.5), one(0.7, 0.9, seed=2), one(0.9, lr=0.1), one(0.8, start="scratch", lr=0.1)]
     table = summary(runs, ["finetune.lr", "finetune.start"])
-    assert list(table["validation"]) == [0.9, 0.8, 0.6]
+    assert list(table["korean_validation"]) == [0.9, 0.8, 0.6]
     assert list(table["runs"]) == [1, 1, 2]
     assert list(table["finetune.start"]) == ["pretrain", "scratch", "pretrain"]
     last = table.iloc[2]
@@ -68,7 +76,10 @@ def shown(lr: float, seed: int, accuracy: float) -> dict[str, Any]:
     return {
         "params": {"params.yaml": {"data": {"finetune": {"lr": lr, "seed": seed}, "runtime": {"workers": seed}}}},
         "metrics": {
-            "metrics/transfer.json": {"data": {"transfer": {"validation": {"accuracy": accuracy}}}},
+            "metrics/pretrain.json": {"data": {"pretrain": {"validation": {"accuracy": accuracy / 2}}}},
+            "metrics/transfer.json": {
+                "data": {"transfer": {name: {"accuracy": accuracy} for name in ("validation", "fer2013_validation")}}
+            },
             "metrics/evaluate.json": {"data": {"korean": scores, "fer2013": scores}},
         },
     }
@@ -78,24 +89,35 @@ def test_runs_are_read_from_what_dvc_shows() -> None:
     queued = {"params": shown(1, 1, 0)["params"], "metrics": {"metrics/evaluate.json": {"error": "not there"}}}
     experiments = [{"revs": [{"data": shown(0.1, 2, 0.75)}]}, {"revs": [{"data": queued}]}, {"revs": [{"data": None}]}]
     runs = read_runs(
-        [{"data": shown(0.2, 1, 0.5), "experiments": None}, {"data": shown(0.2, 1, 0.5), "experiments": experiments}]
+        [{"data": shown(0.2, 1, 0.5), "experiments": None}, {"data": shown(0.2, 1, 0.5), "experiments": experiments}],
+        studies.FIGURES["evaluate"],
     )
     assert [run.params for run in runs] == [
         {"finetune.lr": lr, "finetune.seed": seed} for lr, seed in ((0.2, 1), (0.2, 1), (0.1, 2), (1, 1))
     ]
     assert [bool(run.figures) for run in runs] == [True, True, True, False]
-    assert set(runs[2].figures) == set(studies.FIGURES)
-    assert set(runs[2].figures.values()) == {0.75}
+    assert runs[2].figures == dict.fromkeys(studies.FIGURES["evaluate"], 0.75) | {"fer2013_validation_before": 0.375}
+
+
+def test_of_runs_that_ended_with_pretrain_nothing_else_is_read() -> None:
+    experiments = [{"revs": [{"data": shown(0.1, 1, 0.75)}]}]
+    runs = read_runs([{"data": shown(0.2, 1, 0.5), "experiments": experiments}], studies.FIGURES["pretrain"])
+    assert markdown(summary(runs, ["finetune.lr"])).splitlines() == [
+        "| finetune.lr | runs | FER2013 validation |",
+        "|---|---|---|",
+        "| 0.1 | 1 | 37.5 |",
+        "| 0.2 | 1 | 25.0 |",
+    ]
 
 
 def test_the_table_for_a_reader() -> None:
     text = markdown(summary([one(0.5), one(0.7, seed=2), one(0.9, lr=0.1)], ["finetune.lr"]))
     assert text.splitlines() == [
-        "| finetune.lr | runs | Korean validation | Korean test | FER2013 test |",
-        "|---|---|---|---|---|",
-        "| 0.1 | 1 | 90.0 | 80.0 | 60.0 |",
-        "| 0.004 | 2 | 60.0 ± 14.1 | 80.0 ± 0.0 | 60.0 ± 0.0 |",
-        "| before transfer |  |  | 50.0 | 70.0 |",
+        "| finetune.lr | runs | Korean validation | FER2013 validation | Korean test | FER2013 test |",
+        "|---|---|---|---|---|---|",
+        "| 0.1 | 1 | 90.0 | 65.0 | 80.0 | 60.0 |",
+        "| 0.004 | 2 | 60.0 ± 14.1 | 65.0 ± 0.0 | 80.0 ± 0.0 | 60.0 ± 0.0 |",
+        "| before transfer |  |  | 75.0 | 50.0 | 70.0 |",
     ]
 
 

@@ -282,12 +282,20 @@ def test_transfer_from_scratch_with_kept_weights_and_with_a_teacher(tmp_path: Pa
     after = transfer("frozen_blocks: 1, frozen_batchnorm: true", "frozen_blocks: 0, frozen_batchnorm: false")
     blended = transfer("kept_weights: 0", "kept_weights: 0.25")
     assert all(np.allclose(blended[name], 0.25 * pretrained[name] + 0.75 * after[name], atol=1e-6) for name in after)
+
+    def validation(stage: str, name: str) -> dict[str, float]:
+        figures: dict[str, float] = json.loads((folder / f"metrics/{stage}.json").read_text())[stage][name]
+        return figures
+
+    assert validation("transfer", "fer2013_validation") != validation("pretrain", "validation")
+    transfer("kept_weights: 0.25", "kept_weights: 1")
+    assert validation("transfer", "fer2013_validation") == validation("pretrain", "validation"), "nothing is forgotten"
     change(folder, "start: pretrain", "start: scratch")
     assert fail(start("transfer", folder)) == (
         "error: params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.\n"
     )
     (folder / "data/models/pretrain.weights.h5").write_bytes(b"")
-    fresh = transfer("kept_weights: 0.25", "kept_weights: 0")
+    fresh = transfer("kept_weights: 1", "kept_weights: 0")
     assert any((fresh[name] != after[name]).any() for name in after)
 
 

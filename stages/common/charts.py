@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito (2008): told apart by colour-blind readers and in grey print; and each series has a shape of its own.
-BEFORE, AFTER, THIRD = "#e69f00", "#0072b2", "#009e73"
-MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^"}
+BEFORE, AFTER, THIRD, FOURTH = "#e69f00", "#0072b2", "#009e73", "#cc79a7"
+MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^", FOURTH: "D"}
+SERIES = (THIRD, FOURTH, AFTER, BEFORE)  # in this order, where a chart has any number of them
 MODELS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"
 # What each colour is called in the page's style sheet, which has others for a dark screen.
@@ -27,6 +28,7 @@ THEME = {
     BEFORE: "var(--before)",
     AFTER: "var(--after)",
     THIRD: "var(--third)",
+    FOURTH: "var(--fourth)",
     INK: "currentColor",
     LINE: "var(--line)",
 }
@@ -196,7 +198,7 @@ def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[V
     figure, axes = _axes(3.4, title)
     order = np.argsort(x)
     x = np.asarray(x, float)[order]
-    for (name, (value, spread)), colour in zip(series.items(), (THIRD, AFTER, BEFORE), strict=True):
+    for (name, (value, spread)), colour in zip(series.items(), SERIES, strict=False):
         axes.errorbar(
             x, np.asarray(value)[order], np.asarray(spread)[order], color=colour, marker=MARKERS[colour], markersize=5,
             capsize=2, linewidth=1, label=name,
@@ -208,7 +210,7 @@ def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[V
     axes.grid()
     axes.set_xlabel(x_label)
     axes.set_ylabel("accuracy (%)")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
@@ -221,7 +223,7 @@ def rows_with_spread(
     """
     figure, axes = _axes(1.2 + 0.28 * len(names), title)
     places = np.arange(len(names))
-    for (name, (value, spread)), colour in zip(series.items(), (THIRD, AFTER, BEFORE), strict=True):
+    for (name, (value, spread)), colour in zip(series.items(), SERIES, strict=False):
         axes.errorbar(
             value, places, xerr=spread, color=colour, marker=MARKERS[colour], markersize=5, capsize=2, linestyle="",
             elinewidth=1, label=name,
@@ -231,5 +233,5 @@ def rows_with_spread(
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid()
     axes.set_xlabel("accuracy (%)")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure

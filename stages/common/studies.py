@@ -1,7 +1,8 @@
 """A study: the experiments that differ in nothing but the values under study and in seeds, as a table and a picture.
 
-Run: python -m stages.common.studies NAME KEY [KEY ...], after `dvc exp run --run-all`; KEY is a value of params.yaml,
-such as finetune.lr. docs/studies.md lists the studies with their commands.
+Run: python -m stages.common.studies [--stage STAGE] NAME KEY [KEY ...], after `dvc exp run --run-all`; KEY is a value
+of params.yaml, such as finetune.lr, and STAGE the last one that the experiments ran: pretrain, transfer or evaluate
+(the default). docs/studies.md lists the studies with their commands.
 Out: docs/studies/NAME.csv, a row for each combination of the values, sorted by validation accuracy: the values, `runs`,
 and of each figure in `FIGURES` (a share, 0 to 1) the mean over the runs and its standard deviation (`_sd`; empty for a
 single run); and docs/studies/NAME.png.
@@ -24,21 +25,36 @@ from stages.common.errors import UserError, run
 from stages.common.tables import write_table
 
 FOLDER = Path("docs/studies")
-# What a study measures, by its column: the key under which `dvc exp show` has it. Choices are made by the first.
-FIGURES = {
-    "validation": "transfer.validation.accuracy",
-    "korean_before": "korean.before.accuracy",
-    "korean": "korean.after.accuracy",
-    "fer2013_before": "fer2013.before.accuracy",
-    "fer2013": "fer2013.after.accuracy",
+# What a study measures, by the last stage of its runs and by its column: the key under which `dvc exp show` has it (for
+# stages that did not run it has the figures of the commit). Choices are made by the first.
+_TRANSFER = {
+    "korean_validation": "transfer.validation.accuracy",
+    "fer2013_validation_before": "pretrain.validation.accuracy",
+    "fer2013_validation": "transfer.fer2013_validation.accuracy",
 }
-HEADINGS = {"validation": "Korean validation", "korean": "Korean test", "fer2013": "FER2013 test"}
+FIGURES = {
+    "pretrain": {"fer2013_validation": "pretrain.validation.accuracy"},
+    "transfer": _TRANSFER,
+    "evaluate": _TRANSFER
+    | {
+        "korean_before": "korean.before.accuracy",
+        "korean": "korean.after.accuracy",
+        "fer2013_before": "fer2013.before.accuracy",
+        "fer2013": "fer2013.after.accuracy",
+    },
+}
+HEADINGS = {
+    "korean_validation": "Korean validation",
+    "fer2013_validation": "FER2013 validation",
+    "korean": "Korean test",
+    "fer2013": "FER2013 test",
+}
 # Sections of params.yaml that change no byte of a result.
 NO_RESULT = ("runtime", "limits")
 
 
 class Run(NamedTuple):
-    """What went into an experiment and what came out, each by its dotted key; no figures if it is not finished."""
+    """What went into an experiment, by its dotted key, and what came out, by its column; none if it is not finished."""
 
     params: dict[str, Any]
     figures: dict[str, float]
@@ -47,6 +63,7 @@ class Run(NamedTuple):
 def main() -> None:
     """Write table and picture of one study, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m stages.common.studies", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--stage", choices=list(FIGURES), default="evaluate", help="the last that the experiments ran")
     parser.add_argument("name", metavar="NAME", help="of the files in docs/studies")
     parser.add_argument("keys", metavar="KEY", nargs="+", help="a value of params.yaml, such as finetune.lr")
     arguments = parser.parse_args()
@@ -55,31 +72,34 @@ def main() -> None:
     )
     if shown.returncode:
         raise UserError(f"`dvc exp show` failed: {shown.stderr.strip()}")
-    table = summary(read_runs(json.loads(shown.stdout)), arguments.keys)
+    table = summary(read_runs(json.loads(shown.stdout), FIGURES[arguments.stage]), arguments.keys)
     write_table(table, FOLDER / f"{arguments.name}.csv")
     charts.save(draw(table, arguments.name), FOLDER / f"{arguments.name}.png")
     print(markdown(table))
 
 
-def read_runs(shown: Sequence[dict[str, Any]]) -> list[Run]:
-    """The runs in what `dvc exp show --json` prints: the workspace first, then commits and their experiments."""
+def read_runs(shown: Sequence[dict[str, Any]], figures: dict[str, str]) -> list[Run]:
+    """The runs in what `dvc exp show --json` prints: the workspace first, then commits and their experiments.
+
+    Of each its `figures`, by column, as in `FIGURES`.
+    """
     data = []
     for commit in shown:
         data.append(commit["data"])
         for experiment in commit["experiments"] or []:
             data += [revision["data"] for revision in experiment["revs"] or []]
-    return [_run(item) for item in data if item is not None]
+    return [_run(item, figures) for item in data if item is not None]
 
 
-def _run(data: dict[str, Any]) -> Run:
+def _run(data: dict[str, Any], figures: dict[str, str]) -> Run:
     params, metrics = (
         {key: value for file in data[part].values() for key, value in _flat(file.get("data") or {})}
         for part in ("params", "metrics")
     )
-    figures = {name: float(metrics[key]) for name, key in FIGURES.items() if key in metrics}
+    found = {name: float(metrics[key]) for name, key in figures.items() if key in metrics}
     return Run(
         {key: value for key, value in params.items() if key.split(".")[0] not in NO_RESULT},
-        figures if len(figures) == len(FIGURES) else {},
+        found if len(found) == len(figures) else {},
     )
 
 
@@ -107,18 +127,19 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
         if figures and all(key.endswith(".seed") for key in others):
             # The workspace, its commit and an experiment may be the same run.
             rows[repr(sorted(params.items()))] = {key: _hashable(params[key]) for key in keys} | figures
-    table = pd.DataFrame(rows.values(), columns=[*keys, *FIGURES])
-    if len(table.drop_duplicates(list(keys))) < 2:
+    table = pd.DataFrame(rows.values())
+    if table.empty or len(table.drop_duplicates(list(keys))) < 2:
         raise UserError(
             f"fewer than two finished experiments differ from params.yaml in {', '.join(keys)} and in nothing else but "
             "seeds; queue them as docs/studies.md says, and run them with `dvc exp run --run-all`."
         )
     groups = table.groupby(list(keys), sort=True, dropna=False)
     result = groups.size().rename("runs").to_frame()
-    for name in FIGURES:
+    figures = list(table.columns[len(keys) :])
+    for name in figures:
         result[name] = groups[name].mean().round(6)
         result[f"{name}_sd"] = groups[name].std(ddof=1).round(6)
-    return result.reset_index().sort_values("validation", ascending=False, kind="stable", ignore_index=True)
+    return result.reset_index().sort_values(figures[0], ascending=False, kind="stable", ignore_index=True)
 
 
 def _hashable(value: Any) -> Any:
@@ -132,13 +153,22 @@ def keys_of(table: pd.DataFrame) -> list[str]:
 
 def cells(table: pd.DataFrame) -> list[list[str]]:
     """The table for a reader: a heading, a row for each combination in percent, and the accuracy before transfer."""
-    keys = keys_of(table)
-    lines = [[*keys, "runs", *HEADINGS.values()]]
+    keys, headings = keys_of(table), headings_of(table)
+    lines = [[*keys, "runs", *headings.values()]]
     for row in table.to_dict("records"):
-        values, figures = (_text(row[key]) for key in keys), (_percent(row, name) for name in HEADINGS)
+        values, figures = (_text(row[key]) for key in keys), (_percent(row, name) for name in headings)
         lines.append([*values, str(row["runs"]), *figures])
-    before = (np.average(table[f"{name}_before"], weights=table["runs"]) for name in ("korean", "fer2013"))
-    return [*lines, ["before transfer", *[""] * len(keys), "", *(f"{100 * share:.1f}" for share in before)]]
+    before = [_average(table, f"{name}_before") for name in headings]
+    return [*lines, ["before transfer", *[""] * len(keys), *before]] if any(before) else lines
+
+
+def headings_of(table: pd.DataFrame) -> dict[str, str]:
+    """The heading of each figure that the table has, by its column."""
+    return {name: heading for name, heading in HEADINGS.items() if name in table}
+
+
+def _average(table: pd.DataFrame, column: str) -> str:
+    return f"{100 * np.average(table[column], weights=table['runs']):.1f}" if column in table else ""
 
 
 def _text(value: Any) -> str:
@@ -162,7 +192,7 @@ def draw(table: pd.DataFrame, name: str) -> Figure:
     percent = 100 * table.drop(columns=keys).fillna(0)
     series = {
         heading: (percent[figure].to_numpy(), percent[f"{figure}_sd"].to_numpy())
-        for figure, heading in HEADINGS.items()
+        for figure, heading in headings_of(table).items()
     }
     if len(keys) == 1 and pd.api.types.is_numeric_dtype(table[keys[0]]) and table[keys[0]].dtype != bool:
         return charts.lines_over(name, keys[0], table[keys[0]].to_numpy(), series)
