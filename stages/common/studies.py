@@ -135,11 +135,11 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
         )
     groups = table.groupby(list(keys), sort=True, dropna=False)
     result = groups.size().rename("runs").to_frame()
-    figures = list(table.columns[len(keys) :])
-    for name in figures:
+    measured = list(table.columns[len(keys) :])
+    for name in measured:
         result[name] = groups[name].mean().round(6)
         result[f"{name}_sd"] = groups[name].std(ddof=1).round(6)
-    return result.reset_index().sort_values(figures[0], ascending=False, kind="stable", ignore_index=True)
+    return result.reset_index().sort_values(measured[0], ascending=False, kind="stable", ignore_index=True)
 
 
 def _hashable(value: Any) -> Any:
