@@ -1,7 +1,8 @@
 """Ship a trained network in weights/: for the demo of every clone, as a start for the transfer, and as a teacher.
 
-In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; `model:` in params.yaml.
-Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml.
+In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; params.yaml.
+Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml,
+which says what the weights fit.
 Run: python -m demo.ship NAME before
 
 The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
@@ -76,7 +77,8 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     shutil.copyfile(weights, copies[1])
     with open(copies[2], "w", encoding="utf-8") as file:
         file.write(f"# The network that {copies[1].name} fits; what it is and how it was made: docs/models.md.\n")
-        YAML().dump({"model": params.section("model").values}, file)
+        description = {"emotions": params.emotions(), "image": {"size": card.size}}
+        YAML().dump(description | {"model": params.section("model").values}, file)
     return copies
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := section.optional_text("weights"):
         network = model.for_training(faces.size, len(emotions))
-        model.check_shipped(name, model.ARCHITECTURE)
+        model.check_shipped(name, emotions, faces.size, model.ARCHITECTURE)
         model.load_weights(network, model.shipped_files(name)[0])
         model.save_weights(network, WEIGHTS)
         figures: dict[str, Any] = {"weights": name, "validation": training.validate(network, validation)}
@@ -52,7 +52,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     teacher = None
     if name:
         # It looks at the very same distorted pictures.
-        model.check_shipped(name, ["view"])
+        model.check_shipped(name, emotions, faces.size, ["view"])
         teacher = model.shipped(name, len(emotions))
     place = work.folder(
         "pretrain",

@@ -218,7 +218,8 @@ def ship(folder: Path, name: str) -> bytes:
     """Make what pretrain wrote a network of the folder weights/."""
     (folder / "weights").mkdir()
     values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
-    (folder / f"weights/{name}.yaml").write_text(json.dumps({"model": values["model"]}), encoding="utf-8")
+    description = {"emotions": values["emotions"], "image": {"size": 16}, "model": values["model"]}
+    (folder / f"weights/{name}.yaml").write_text(json.dumps(description), encoding="utf-8")
     return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()
 
 
@@ -245,10 +246,17 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
     assert fail(start("pretrain", folder)) == (
         "error: params.yaml: model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]; set it as there.\n"
     )
+    change(folder, "blocks: [[4], [8]]", "blocks: [[4], [6]]")
+    change(folder, "{happy: 기쁨, sad: 슬픔}", "{sad: 슬픔, happy: 기쁨}")
+    assert fail(start("pretrain", folder)) == (
+        "error: params.yaml: emotions is sad, happy, but weights/small.yaml has happy, sad; set it as there.\n"
+    )
+    change(folder, "{sad: 슬픔, happy: 기쁨}", "{happy: 기쁨, sad: 슬픔}")
     change(folder, "weights: small", "weights: nothing")
     assert fail(start("pretrain", folder)) == (
         "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"
     )
+    change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
     change(folder, "weights: nothing, teacher: null, taught: 0.5", "weights: null, teacher: small, taught: 0")
     taught = []
     for share in ("0", "1"):

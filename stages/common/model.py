@@ -143,15 +143,20 @@ def shipped_files(name: str) -> tuple[Path, Path]:
     return weights, description
 
 
-def check_shipped(name: str, keys: Sequence[str]) -> None:
-    """Stop if `model:` in params.yaml differs from what the network `name` of the folder weights/ has at these keys."""
+def check_shipped(name: str, emotions: Sequence[str], size: int, keys: Sequence[str]) -> None:
+    """Stop if the network `name` of the folder weights/ is not for these emotions and pictures of `size` pixels.
+
+    Or if it has something else than `model:` in params.yaml at these keys.
+    """
     description = shipped_files(name)[1]
     own, other = params.section("model").values, params.section("model", description).values
-    for key in keys:
-        if own[key] != other[key]:
-            raise UserError(
-                f"params.yaml: model.{key} is {own[key]}, but {description} has {other[key]}; set it as there."
-            )
+    pairs = [(f"model.{key}", own[key], other[key]) for key in keys]
+    # In another order the same emotions would be other classes.
+    pairs.append(("emotions", ", ".join(emotions), ", ".join(params.section("emotions", description).values)))
+    pairs.append(("image.size", size, params.section("image", description).integer("size", 8, 1024)))
+    for key, mine, its in pairs:
+        if mine != its:
+            raise UserError(f"params.yaml: {key} is {mine}, but {description} has {its}; set it as there.")
 
 
 def _precision() -> str:
