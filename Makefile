@@ -24,7 +24,7 @@ gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST
 	@dvc metrics diff --json $(AGAINST) | python -m stages.common.gate
 
 demo: .venv/installed  ## start the page that reads faces (first trains a model on drawn faces if there is none)
-	@ls data/export/*.onnx >/dev/null 2>&1 || ls weights/*.onnx >/dev/null 2>&1 || dvc repro export
+	@ls data/export/*.onnx >/dev/null 2>&1 || ls weights/fer2013.onnx >/dev/null 2>&1 || dvc repro export
 	@python -m demo --web
 
 test: .venv/installed-dev  ## run all tests

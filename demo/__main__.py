@@ -43,7 +43,10 @@ def main() -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="csv", help="of the table (default: csv)")
     parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="the models to use (default: data/export, weights)"
+        "--model",
+        type=Path,
+        metavar="PLACE",
+        help="an .onnx file or a folder of them (default: data/export or weights/)",
     )
     arguments = parser.parse_args()
     if bool(arguments.paths) + (arguments.camera is not None) + arguments.web != 1:

@@ -10,7 +10,8 @@ from stages.common.errors import UserError
 from stages.common.model_card import from_texts
 from stages.common.onnx_runtime import open_session
 
-FOLDERS = (Path("data/export"), Path("weights"))  # where models are looked for: one's own before those that are shipped
+SHIPPED = Path("weights/fer2013.onnx")
+PLACES = (Path("data/export"), SHIPPED)  # where models are looked for: one's own before the one that is shipped
 
 
 class Model:
@@ -34,31 +35,31 @@ class Model:
         return apply_temperature(self.session.run(None, {"picture": values})[0], self.card.temperature)
 
 
-def find_models(folder: Path | None = None) -> list[Model]:
-    """All models of a folder, `after` last: that one counts.
+def find_models(place: Path | None = None) -> list[Model]:
+    """The model of a file, or all of a folder, `after` last: that one counts.
 
-    Without a folder, those of the first of `FOLDERS` that has any; models of drawn faces only if there are no others.
+    Without a place, those of the first of `PLACES` that has any; models of drawn faces only if there are no others.
 
     Raises:
         UserError: there is none, or they do not go together.
     """
-    folders = FOLDERS if folder is None else (folder,)
+    places = PLACES if place is None else (place,)
     found: list[Model] = []
-    for models in map(_read_models, folders):
+    for models in map(_read_models, places):
         if models and not models[-1].card.drawn:
             return models
         found = found or models
     if not found:
-        places = " or ".join(place.as_posix() for place in folders)
-        raise UserError(f"No model (*.onnx) in {places}; make one with `dvc repro export`.")
+        names = " or ".join(place.as_posix() for place in places)
+        raise UserError(f"No model (*.onnx) in {names}; make one with `dvc repro export`.")
     return found
 
 
-def _read_models(folder: Path) -> list[Model]:
-    paths = sorted(folder.glob("*.onnx"), key=lambda path: (path.stem == "after", path.stem))
-    models = [Model(path) for path in paths]
+def _read_models(place: Path) -> list[Model]:
+    paths = [place] if place.is_file() else place.glob("*.onnx")
+    models = [Model(path) for path in sorted(paths, key=lambda path: (path.stem == "after", path.stem))]
     if len({_common(model) for model in models}) > 1:
-        raise UserError(f"The models in {folder} come from different params; make them again: dvc repro export.")
+        raise UserError(f"The models in {place} come from different params; make them again: dvc repro export.")
     return models
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import onnx
 from ruamel.yaml import YAML
 
-from demo.models import FOLDERS, Model
+from demo.models import SHIPPED, Model
 from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
 from stages.export import EXPORT, MODELS, digest, digest_of_params
 
-WEIGHTS = FOLDERS[-1]
+WEIGHTS = SHIPPED.parent
 
 
 def main() -> None:

@@ -202,14 +202,16 @@ def test_a_folder_without_pictures(demo: Demo) -> None:
 
 
 def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"No model .* in data/export or weights; make one with"):
+    with pytest.raises(UserError, match=r"No model .* in data/export or weights/fer2013\.onnx; make one with"):
         find_models()
     Path("weights").mkdir()
-    Path("weights/after.onnx").write_bytes(b"text")
-    with pytest.raises(UserError, match=r"after\.onnx is no ONNX model"):
+    Path("weights/fer2013.onnx").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"fer2013\.onnx is no ONNX model"):
         find_models()
-    Path("weights/after.onnx").write_bytes((model_folder / "after.onnx").read_bytes())
+    for name in ("fer2013", "other"):
+        Path(f"weights/{name}.onnx").write_bytes((model_folder / "after.onnx").read_bytes())
     assert [model.card.name for model in find_models()] == ["after"]
+    assert [model.card.name for model in find_models(Path("weights/other.onnx"))] == ["after"]
     Path("data/export").mkdir(parents=True)
     for name in ("after", "before"):
         Path(f"data/export/{name}.onnx").write_bytes((model_folder / f"{name}.onnx").read_bytes())
@@ -217,15 +219,15 @@ def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) 
 
 
 def test_a_model_of_drawn_faces_only_if_there_is_no_other(place: Path, model_folder: Path) -> None:
-    for folder, drawn in (("data/export", True), ("weights", False)):
-        Path(folder).mkdir(parents=True)
+    for name, drawn in (("data/export/after.onnx", True), ("weights/fer2013.onnx", False)):
+        Path(name).parent.mkdir(parents=True)
         copy = onnx.load(model_folder / "after.onnx")
-        onnx.helper.set_model_props(copy, to_texts(card(folder)._replace(drawn=drawn)))
-        onnx.save(copy, f"{folder}/after.onnx")
-    assert [model.card.name for model in find_models()] == ["weights"]
-    assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export"]
-    Path("weights/after.onnx").unlink()
-    assert [model.card.name for model in find_models()] == ["data/export"]
+        onnx.helper.set_model_props(copy, to_texts(card(name)._replace(drawn=drawn)))
+        onnx.save(copy, name)
+    assert [model.card.name for model in find_models()] == ["weights/fer2013.onnx"]
+    assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export/after.onnx"]
+    Path("weights/fer2013.onnx").unlink()
+    assert [model.card.name for model in find_models()] == ["data/export/after.onnx"]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
