@@ -71,11 +71,20 @@ def main() -> None:
 
 
 def find_files(root: Path) -> list[Entry]:
-    """All files below `root`."""
+    """All files below `root`.
+
+    Raises:
+        UserError: nothing is there, or an archive cannot be opened: thousands of photos, or all labels of an emotion.
+    """
     try:
-        return list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
+        entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:
         raise UserError(f"{error} Set data.korean in params.yaml to the folder of the AI-Hub 82 download.") from None
+    closed = [entry for entry in entries if entry.problem and entry.path.lower().endswith(".zip")]
+    if closed:
+        names = "; ".join(f"{entry.path} {entry.problem}" for entry in closed)
+        raise UserError(f"{names}. To go on without what is in there, move it out of {root}.")
+    return entries
 
 
 def collect_records(
