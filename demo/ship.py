@@ -16,13 +16,12 @@ from pathlib import Path
 import onnx
 from ruamel.yaml import YAML
 
-from demo.models import SHIPPED, Model
+from demo.models import Model
 from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
+from stages.common.shipped import FOLDER
 from stages.export import EXPORT, MODELS, digest, digest_of_params
-
-WEIGHTS = SHIPPED.parent
 
 
 def main() -> None:
@@ -68,8 +67,8 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
         raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
     if card.provenance["params"] != digest_of_params():
         raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
-    WEIGHTS.mkdir(exist_ok=True)
-    copies = [WEIGHTS / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
+    FOLDER.mkdir(exist_ok=True)
+    copies = [FOLDER / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
     content = onnx.load_model_from_string(source.read_bytes())
     card = card._replace(name=name, provenance=card.provenance | {"git": commit})
     onnx.helper.set_model_props(content, to_texts(card))
@@ -77,8 +76,10 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     shutil.copyfile(weights, copies[1])
     with open(copies[2], "w", encoding="utf-8") as file:
         file.write(f"# The network that {copies[1].name} fits; what it is and how it was made: docs/models.md.\n")
-        description = {"emotions": params.emotions(), "image": {"size": card.size}}
-        YAML().dump(description | {"model": params.section("model").values}, file)
+        index, network = params.section("index.fer2013").values, params.section("model").values
+        used = {name: index[name] for name in ("classes", "validation", "seed")}
+        description = {"emotions": params.emotions(), "image": {"size": card.size}, "index": {"fer2013": used}}
+        YAML().dump(description | {"model": network}, file)
     return copies
 
 

@@ -8,9 +8,8 @@ Run: python -m stages.pretrain
 """
 
 from pathlib import Path
-from typing import Any
 
-from stages.common import augment, model, params, training, work
+from stages.common import augment, model, params, shipped, training, work
 from stages.common.backend import deterministic
 from stages.common.counts import write_metrics
 from stages.common.dataset import Faces, Source, balance_weights, read_faces
@@ -31,18 +30,18 @@ def main() -> None:
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := section.optional_text("weights"):
         network = model.for_training(faces.size, len(emotions))
-        model.check_shipped(name, emotions, faces.size, model.ARCHITECTURE)
-        model.load_weights(network, model.shipped_files(name)[0])
+        shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE)
+        model.load_weights(network, shipped.files(name)[0])
         model.save_weights(network, WEIGHTS)
-        figures: dict[str, Any] = {"weights": name, "validation": training.validate(network, validation)}
-        training.log_start(figures["validation"], CURVES)
+        figures = training.validate(network, validation)
+        training.log_start(figures, CURVES)
+        write_metrics({"pretrain": {"weights": name, "validation": figures}}, METRICS)
     else:
-        figures = train(section, emotions, faces, validation)
-    write_metrics({"pretrain": figures}, METRICS)
+        train(section, emotions, faces, validation)
 
 
-def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> dict[str, Any]:
-    """Train the network and write its weights; returns what happened."""
+def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> None:
+    """Train the network, and write weights, figures and curves."""
     seed = section.integer("seed", 0, 2**31 - 1)
     weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
     name, taught = section.optional_text("teacher"), section.number("taught", 0, 1)
@@ -52,11 +51,11 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     teacher = None
     if name:
         # It looks at the very same distorted pictures.
-        model.check_shipped(name, emotions, faces.size, ["view"])
-        teacher = model.shipped(name, len(emotions))
+        shipped.check(name, emotions, faces.size, ["view"])
+        teacher = shipped.network(name, len(emotions))
     place = work.folder(
         "pretrain",
-        [CSV, *faces.files, *(model.shipped_files(name) if name else [])],
+        [CSV, *faces.files, *(shipped.files(name) if name else [])],
         {
             "emotions": emotions,
             "pretrain": section.values,
@@ -76,8 +75,8 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
         **training.read_schedule(section),
     )
     model.save_weights(network, WEIGHTS)
+    write_metrics({"pretrain": training.summary(history, sources, network, validation)}, METRICS)
     work.done(place)
-    return training.summary(history, sources, network, validation)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from samples import noise
 from demo import ship
 from demo.models import Model
 from stages import export
-from stages.common import model, params
+from stages.common import model, params, shipped
 from stages.common.backend import keras
 from stages.common.errors import UserError
 from stages.common.model import save_weights
@@ -138,18 +138,18 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     with pytest.raises(UserError, match=r"before\.onnx or .* is missing; make them with `dvc repro export`"):
         ship.ship("mine", "before", "abc")
     assert run_stage("export") == ""
-    shipped = ship.ship("mine", "before", "abc")
-    assert shipped == [Path("weights/mine.onnx"), Path("weights/mine.weights.h5"), Path("weights/mine.yaml")]
-    original, copy = Model(Path("data/export/before.onnx")), Model(shipped[0])
+    files = ship.ship("mine", "before", "abc")
+    assert files == [Path("weights/mine.onnx"), Path("weights/mine.weights.h5"), Path("weights/mine.yaml")]
+    original, copy = Model(Path("data/export/before.onnx")), Model(files[0])
     assert copy.card.provenance == original.card.provenance | {"git": "abc"}
     assert copy.card.name == "mine"
     pictures = noise(1, 5, 48, 48)
     assert (copy.predict(pictures) == original.predict(pictures)).all()
-    onnx.checker.check_model(onnx.load(shipped[0]))
-    assert model.shipped("mine", 3).count_params() == model.for_training(48, 3).count_params()
-    model.check_shipped("mine", list(params.emotions()), 48, model.ARCHITECTURE)
+    onnx.checker.check_model(onnx.load(files[0]))
+    assert shipped.network("mine", 3).count_params() == model.for_training(48, 3).count_params()
+    shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE)
     with pytest.raises(UserError, match=r"image\.size is 40, but weights/mine\.yaml has 48"):
-        model.check_shipped("mine", list(params.emotions()), 40, [])
+        shipped.check("mine", list(params.emotions()), 40, [])
     save_weights(random_network(48, 3, 9), Path("data/models/pretrain.weights.h5"))
     with pytest.raises(UserError, match="was made from other weights"):
         ship.ship("mine", "before", "abc")

@@ -25,6 +25,7 @@ from stages.transfer import rehearsed_images
 ROOT = Path(__file__).parent.parent
 PARAMS = """
 emotions: {happy: 기쁨, sad: 슬픔}
+index: {fer2013: {classes: {happy: happy, sad: sad}, validation: 0.2, seed: 1}}
 model:
   view: 12
   blocks: [[4], [6]]
@@ -218,7 +219,7 @@ def ship(folder: Path, name: str) -> bytes:
     """Make what pretrain wrote a network of the folder weights/."""
     (folder / "weights").mkdir()
     values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
-    description = {"emotions": values["emotions"], "image": {"size": 16}, "model": values["model"]}
+    description = {key: values[key] for key in ("emotions", "index", "model")} | {"image": {"size": 16}}
     (folder / f"weights/{name}.yaml").write_text(json.dumps(description), encoding="utf-8")
     return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()
 
@@ -252,6 +253,11 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
         "error: params.yaml: emotions is sad, happy, but weights/small.yaml has happy, sad; set it as there.\n"
     )
     change(folder, "{sad: 슬픔, happy: 기쁨}", "{happy: 기쁨, sad: 슬픔}")
+    change(folder, "validation: 0.2", "validation: 0.3")
+    assert fail(start("pretrain", folder)) == (
+        "error: params.yaml: index.fer2013.validation is 0.3, but weights/small.yaml has 0.2; set it as there.\n"
+    )
+    change(folder, "validation: 0.3", "validation: 0.1")
     change(folder, "weights: small", "weights: nothing")
     assert fail(start("pretrain", folder)) == (
         "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"

@@ -12,14 +12,6 @@ from stages.common.dataset import Faces
 from stages.common.errors import UserError
 from stages.common.normalization import FusedBatchNormalization, plain
 
-SHIPPED = Path("weights")
-ARCHITECTURE = (
-    "view",
-    "blocks",
-    "first_padding",
-    "head",
-    "dense",
-)  # what weights fit; dropout and precision may differ
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 
 
@@ -111,61 +103,27 @@ def for_training(size: int, classes: int) -> keras.Model:
     """The network that the section `model:` of params.yaml describes, with fresh weights, for what it looks at."""
     section = params.section("model")
     view = view_from_params(size)
-    return _from_section(section, view, view, classes, mirror=False, precision=_precision(), fused=True)
+    return from_section(section, view, view, classes, mirror=False, precision=precision_from_params(), fused=True)
 
 
 def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
     """The same network as it is used: with `weights` that `save_weights` wrote, for whole pictures, in float32."""
     section = params.section("model")
     view, mirror = view_from_params(size), section.flag("mirror")
-    network = _from_section(section, size, view, classes, mirror, precision="float32", fused=False)
+    network = from_section(section, size, view, classes, mirror, precision="float32", fused=False)
     load_weights(network, weights)
     return network
 
 
-def shipped(name: str, classes: int) -> keras.Model:
-    """The network `name` of the folder weights/, for what it looks at; of `model:` only the precision matters."""
-    weights, description = shipped_files(name)
-    section = params.section("model", description)
-    view = section.integer("view", 8, 1024)
-    network = _from_section(section, view, view, classes, mirror=False, precision=_precision(), fused=True)
-    load_weights(network, weights)
-    return network
-
-
-def shipped_files(name: str) -> tuple[Path, Path]:
-    """The weights of the network `name` of the folder weights/, and the section `model:` that they fit."""
-    weights, description = SHIPPED / f"{name}.weights.h5", SHIPPED / f"{name}.yaml"
-    for path in (weights, description):
-        if not path.exists():
-            known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml"))) or "none"
-            raise UserError(f"{path} is missing; the networks in {SHIPPED}/ are: {known}.")
-    return weights, description
-
-
-def check_shipped(name: str, emotions: Sequence[str], size: int, keys: Sequence[str]) -> None:
-    """Stop if the network `name` of the folder weights/ is not for these emotions and pictures of `size` pixels.
-
-    Or if it has something else than `model:` in params.yaml at these keys.
-    """
-    description = shipped_files(name)[1]
-    own, other = params.section("model").values, params.section("model", description).values
-    pairs = [(f"model.{key}", own[key], other[key]) for key in keys]
-    # In another order the same emotions would be other classes.
-    pairs.append(("emotions", ", ".join(emotions), ", ".join(params.section("emotions", description).values)))
-    pairs.append(("image.size", size, params.section("image", description).integer("size", 8, 1024)))
-    for key, mine, its in pairs:
-        if mine != its:
-            raise UserError(f"params.yaml: {key} is {mine}, but {description} has {its}; set it as there.")
-
-
-def _precision() -> str:
+def precision_from_params() -> str:
+    """The numbers in training: float32 or mixed_bfloat16."""
     return params.section("model").choice("precision", ("float32", "mixed_bfloat16"))
 
 
-def _from_section(
+def from_section(
     section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str, fused: bool
 ) -> keras.Model:
+    """The network that a section `model:` describes, with fresh weights; the other arguments are those of `vgg`."""
     return vgg(
         size,
         view,

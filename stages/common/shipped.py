@@ -1,0 +1,60 @@
+"""The networks in weights/, which are shipped: NAME.weights.h5, and NAME.yaml with the params that they go with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.common import model, params
+from stages.common.backend import keras
+from stages.common.errors import UserError
+
+FOLDER = Path("weights")
+ARCHITECTURE = (
+    "view",
+    "blocks",
+    "first_padding",
+    "head",
+    "dense",
+)  # dropout and precision may differ
+
+
+def files(name: str) -> tuple[Path, Path]:
+    """The weights of the network `name`, and their description."""
+    weights, description = FOLDER / f"{name}.weights.h5", FOLDER / f"{name}.yaml"
+    for path in (weights, description):
+        if not path.exists():
+            known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml"))) or "none"
+            raise UserError(f"{path} is missing; the networks in {FOLDER}/ are: {known}.")
+    return weights, description
+
+
+def network(name: str, classes: int) -> keras.Model:
+    """The network `name`, for what it looks at; of `model:` in params.yaml only the precision matters."""
+    weights, description = files(name)
+    section = params.section("model", description)
+    view = section.integer("view", 8, 1024)
+    result = model.from_section(section, view, view, classes, False, model.precision_from_params(), fused=True)
+    model.load_weights(result, weights)
+    return result
+
+
+def check(name: str, emotions: Sequence[str], size: int, keys: Sequence[str]) -> None:
+    """Stop if the network `name` does not go with params.yaml.
+
+    It must be for these emotions and pictures of `size` pixels, have what `model:` has at these keys, and must not have
+    been trained on what `index.fer2013` makes validation pictures.
+    """
+    description = files(name)[1]
+    own, other = params.section("model").values, params.section("model", description).values
+    pairs = [(f"model.{key}", own[key], other[key]) for key in keys]
+    # In another order the same emotions would be other classes.
+    pairs.append(("emotions", ", ".join(emotions), ", ".join(params.section("emotions", description).values)))
+    pairs.append(("image.size", size, params.section("image", description).integer("size", 8, 1024)))
+    index, its_index = params.section("index.fer2013"), params.section("index.fer2013", description)
+    pairs += [(f"index.fer2013.{key}", index.values[key], its_index.values[key]) for key in ("classes", "seed")]
+    # Whoever is in a small share is in a larger one, too.
+    share, its_share = (section.number("validation", 0.001, 0.9) for section in (index, its_index))
+    if share > its_share:
+        pairs.append(("index.fer2013.validation", share, its_share))
+    for key, mine, its in pairs:
+        if mine != its:
+            raise UserError(f"params.yaml: {key} is {mine}, but {description} has {its}; set it as there.")
