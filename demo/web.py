@@ -29,11 +29,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from demo.models import Model
 from demo.reading import Face, label, read_photo
-from demo.saliency import occlusion
 from demo.samples import PICTURES, sample
 from demo.tracking import Tracker
 from stages.common.errors import UserError
 from stages.common.images import BadPictureError
+from stages.common.saliency import occlusion
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
@@ -219,10 +219,10 @@ class Server:
             raise Refusal(*NO_SUCH_FACE)
         face = faces[number]
         maps = [
-            occlusion(model, face.picture, int(probability.argmax()))
+            occlusion(model.predict, face.picture, int(probability.argmax()))
             for model, probability in zip(self.models, face.probability, strict=True)
         ]
-        return {"picture": _png(face.picture), "maps": [_png(_overlay(heat)) for heat in maps]}
+        return {"picture": _png(face.picture), "maps": [_png(_overlay(fall)) for fall in maps]}
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:
@@ -281,10 +281,11 @@ def _png(picture: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(cv2.imencode(".png", picture)[1].tobytes()).decode()
 
 
-def _overlay(heat: np.ndarray) -> np.ndarray:
-    """Orange that covers the more the more important a pixel is: BGRA, uint8 (size, size, 4)."""
-    alpha = (255 * 0.85 * heat).round().astype(np.uint8)
-    colour = np.broadcast_to(np.array(ORANGE, np.uint8), (*heat.shape, 3))
+def _overlay(fall: np.ndarray) -> np.ndarray:
+    """Orange that covers the more the more the answer rests on a pixel: BGRA, uint8 (size, size, 4)."""
+    share = np.maximum(fall, 0) / max(float(fall.max()), 1e-9)
+    alpha = (255 * 0.85 * share).round().astype(np.uint8)
+    colour = np.broadcast_to(np.array(ORANGE, np.uint8), (*fall.shape, 3))
     return np.dstack([colour, alpha])
 
 

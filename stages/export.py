@@ -56,7 +56,9 @@ def main() -> None:
     emotions = list(params.emotions())
     compared = params.section("export").integer("compared", 1, 100_000)
     judged = [faces_of(dataset, emotions) for dataset in DATASETS]
-    pictures = np.concatenate([faces.pictures(np.arange(min(len(faces), compared))) for faces in judged])
+    # Evenly over each data set, which lies sorted by emotion.
+    some = [np.unique(np.linspace(0, len(faces) - 1, compared, dtype=int)) for faces in judged]
+    pictures = np.concatenate([faces.pictures(index) for faces, index in zip(judged, some, strict=True)])
     digests = {"params": digest_of_params()} | {
         dataset: digest_of_data(dataset, faces.files) for dataset, faces in zip(DATASETS, judged, strict=True)
     }
@@ -70,7 +72,7 @@ def main() -> None:
         paths = {form: EXPORT / f"{name}.{form}" for form in source.forms}
         for form, path in paths.items():
             {"onnx": write_onnx, "keras": write_keras}[form](network, card, path)
-        expected = network.predict_on_batch(pictures[..., np.newaxis])
+        expected = in_batches(network.predict_on_batch, pictures)
         differences = {form: difference(READ[form](path), pictures, expected) for form, path in paths.items()}
         metrics[name] = {"temperature": temperature, "difference": differences} | {
             "sha256": {form: digest(path) for form, path in paths.items()}
@@ -147,10 +149,16 @@ def digest(path: Path) -> str:
 
 def difference(predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference in probability on pictures, uint8 (n, size, size), to 5 decimals."""
-    largest = float(np.abs(predict(pictures[..., np.newaxis].astype(np.float32)) - expected).max())
+    largest = float(np.abs(in_batches(predict, pictures) - expected).max())
     if largest > LARGEST_DIFFERENCE:
         raise RuntimeError(f"two forms of one model differ by {largest:.2g} in probability")
     return round(largest, 5)
+
+
+def in_batches(predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
+    """What `predict` makes of pictures, uint8 (n, size, size), a few at a time: large networks need much memory."""
+    parts = np.array_split(pictures, range(model.PREDICT_BATCH, len(pictures), model.PREDICT_BATCH))
+    return np.concatenate([predict(part[..., np.newaxis].astype(np.float32)) for part in parts])
 
 
 def read_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -2,9 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from stages.common import model
 from stages.common.arrays import ArrayWriter, open_array
 from stages.common.dataset import Faces
 from stages.common.examples import MISTAKES, mistakes, typical, write_examples
@@ -27,20 +25,25 @@ def test_a_typical_face_is_recognised_and_in_the_middle() -> None:
     assert typical(np.ones(3, int), three) == []
 
 
-def test_pictures_and_looks_belong_to_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Whiteness:
+    """A network that says class 0 with a share of all white."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+        white = self.share * pictures.mean(axis=(1, 2, 3)) / 255
+        return np.stack([white, 1 - white], axis=1)
+
+
+def test_pictures_and_looks_belong_to_their_rows(tmp_path: Path) -> None:
     with ArrayWriter(tmp_path / "test.npy", 16) as array:
         for number in range(6):
             array.append(np.full((16, 16), 10 * number, np.uint8))
     faces = Faces([tmp_path / "test.npy"], np.zeros(6, int), np.arange(6), LABEL)
 
-    def predict(network: float, some: Faces) -> np.ndarray:
-        """A share `network` of all white for class 0."""
-        share = network * some.pictures(np.arange(len(some))).mean(axis=(1, 2)) / 255
-        return np.stack([share, 1 - share], axis=1)
-
-    monkeypatch.setattr(model, "predict", predict)
     ids = pd.Series([f"face{number}" for number in range(6)])
-    write_examples(tmp_path / "new/korean", faces, ids, SURE, {"before": 0.0, "after": 1.0})  # type: ignore[dict-item]
+    write_examples(tmp_path / "new/korean", faces, ids, SURE, {"before": Whiteness(0), "after": Whiteness(1)})
     table = pd.read_csv(tmp_path / "new/korean.csv")
     assert list(table["kind"]) == ["mistake", "mistake", "typical", "typical"]
     assert list(table["id"]) == ["face2", "face1", "face0", "face4"]

@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 import pytest
 from conftest import PARAMS
-from networks import drawn_faces
 from samples import face_photo, jpeg, noise, wait_for
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -29,7 +28,6 @@ from websockets.sync.client import connect
 from demo import web
 from demo.models import find_models
 from demo.reading import label, read_photo
-from demo.saliency import occlusion
 from stages.common import images
 from stages.common.errors import UserError
 
@@ -290,22 +288,10 @@ def test_a_taken_port_is_one_sentence(server: Running, model_folder: Path) -> No
         web.serve(find_models(model_folder), server.port)
 
 
-def test_saliency_falls_where_the_answer_changes(model_folder: Path) -> None:
-    model = find_models(model_folder)[-1]
-    picture = drawn_faces(1)[0]
-    emotion = int(model.predict(picture[np.newaxis])[0].argmax())
-    heat = occlusion(model, picture, emotion)
-    assert heat.shape == picture.shape
-    assert heat.max() == pytest.approx(1)
-    assert heat.min() >= 0
-    whole = model.predict(picture[np.newaxis])[0, emotion]
-    drops = []
-    for place in (np.unravel_index(heat.argmax(), heat.shape), np.unravel_index(heat.argmin(), heat.shape)):
-        covered = picture.copy()
-        top, left = (max(0, int(value) - 4) for value in place)
-        covered[top : top + 8, left : left + 8] = round(float(picture.mean()))
-        drops.append(whole - model.predict(covered[np.newaxis])[0, emotion])
-    assert drops[0] > drops[1]
+def test_the_map_of_an_answer_is_darkest_where_it_rests_on_most() -> None:
+    fall = np.array([[0.5, 0.25], [0, -0.5]])
+    assert web._overlay(fall)[..., 3].tolist() == [[217, 108], [0, 0]]
+    assert not web._overlay(np.zeros((2, 2)))[..., 3].any()
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +428,21 @@ def test_says_that_a_model_knows_drawn_faces_alone(open_page: Callable[..., Any]
     page.reload()
     page.wait_for_selector("[data-ready]")
     assert "trained on drawn faces" in page.inner_text("#drawn")
+
+
+@browser_needed
+def test_a_model_that_is_called_as_a_data_set_is_keeps_its_name(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+
+    def rename(route: Any) -> None:
+        about = route.fetch().json()
+        about["models"][0]["name"] = "fer2013"
+        route.fulfill(json=about)
+
+    page.route("**/about", rename)
+    page.reload()
+    page.wait_for_selector("[data-ready]")
+    assert page.text_content("#errors th >> nth=1") == "FER2013 facesfer2013"
 
 
 @browser_needed

@@ -1,35 +1,28 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from stages.common.arrays import ArrayWriter
-from stages.common.dataset import Faces
-from stages.common.saliency import COVER, CoveredFaces, cover_places, occlusion
+from stages.common.saliency import COVER, cover_places, occlusion
 
 SIZE = 48
+SPOT = (slice(16, 24), slice(28, 36))
 
 
 @pytest.fixture
-def faces(tmp_path: Path) -> Faces:
-    """Two faces: a grey one, and one with a white spot."""
-    spot = np.full((SIZE, SIZE), 100, np.uint8)
-    spot[16:24, 28:36] = 255
-    with ArrayWriter(tmp_path / "test.npy", SIZE) as array:
-        array.append(np.full((SIZE, SIZE), 100, np.uint8))
-        array.append(spot)
-    return Faces([tmp_path / "test.npy"], np.zeros(2, int), np.arange(2), np.array([0, 1]))
+def picture() -> np.ndarray:
+    """A grey picture with a white spot."""
+    picture = np.full((SIZE, SIZE), 100, np.uint8)
+    picture[SPOT] = 255
+    return picture
 
 
-def spotter(faces: Faces) -> np.ndarray:
+def spotter(pictures: np.ndarray) -> np.ndarray:
     """The probability of class 1 is the share of white in the spot's place."""
-    pictures = faces.pictures(np.arange(len(faces)))
-    white = (pictures[:, 16:24, 28:36] == 255).mean(axis=(1, 2))
+    white = (pictures[:, *SPOT] == 255).mean(axis=(1, 2))
     return np.stack([1 - white, white], axis=1)
 
 
-def test_it_is_where_the_network_looks(faces: Faces) -> None:
-    fall = occlusion(spotter, faces, 1)
+def test_it_is_where_the_network_looks(picture: np.ndarray) -> None:
+    fall = occlusion(spotter, picture, 1)
     assert fall.shape == (SIZE, SIZE)
     row, column = np.unravel_index(fall.argmax(), fall.shape)
     assert 16 <= row < 24
@@ -39,20 +32,25 @@ def test_it_is_where_the_network_looks(faces: Faces) -> None:
     assert not fall[40:].any()
 
 
-def test_the_answer_is_about_the_label(faces: Faces) -> None:
-    """The first face is of class 0, which the spotter is sure of wherever it is covered."""
-    assert not occlusion(spotter, faces, 0).any()
+def test_the_answer_is_about_the_emotion(picture: np.ndarray) -> None:
+    assert (occlusion(spotter, picture, 0) == -occlusion(spotter, picture, 1)).all()
 
 
-def test_first_as_it_is_then_covered(faces: Faces) -> None:
-    covered = CoveredFaces(faces, 1, cover_places(SIZE))
-    pictures = covered.pictures(np.arange(len(covered)))
-    original = faces.pictures(np.array([1]))[0]
-    assert (pictures[0] == original).all()
-    changed = (pictures[1:] != original).sum(axis=(1, 2))
-    assert changed.max() == (COVER * SIZE) ** 2
-    assert (covered.pictures(np.array([5])) == pictures[5]).all()
-    assert list(covered.label) == [1] * len(covered)
+def test_first_as_it_is_then_covered_with_its_mean(picture: np.ndarray) -> None:
+    asked = []
+
+    def predict(pictures: np.ndarray) -> np.ndarray:
+        asked.append(pictures.copy())
+        return spotter(pictures)
+
+    before = picture.copy()
+    occlusion(predict, picture, 1)
+    assert (picture == before).all()
+    (pictures,) = asked
+    assert (pictures[0] == picture).all()
+    changed = pictures[1:] != picture
+    assert changed.sum(axis=(1, 2)).max() == (COVER * SIZE) ** 2
+    assert set(pictures[1:][changed].tolist()) == {round(float(picture.mean()))}
 
 
 @pytest.mark.parametrize("size", [8, 48, 225])

@@ -31,6 +31,8 @@ const word = (name, ...values) => {
   const text = WORDS[name]?.[language()] ?? name;
   return typeof text === "function" ? text(...values) : text;
 };
+// A shipped network may be called as a data set is.
+const modelName = ({ name }) => (name === "before" || name === "after" ? word(name) : name);
 const emotionName = (name) => (language() === "ko" && about.emotions[name]) || word(name);
 const percent = (share) => `${Math.round(100 * share)}%`;
 
@@ -142,7 +144,7 @@ function barsOf(face) {
   const bars = make("div", { className: "bars" }, make("span"));
   bars.style.gridTemplateColumns = `auto repeat(${face.answers.length}, minmax(2rem, 1fr) 2.6rem)`;
   face.answers.forEach((given, place) =>
-    bars.append(make("h3", {}, word(about.models[place].name), make("br"), make("strong", {}, emotionName(given.label)))));
+    bars.append(make("h3", {}, modelName(about.models[place]), make("br"), make("strong", {}, emotionName(given.label)))));
   Object.keys(about.emotions).forEach((emotion, index) => {
     bars.append(make("span", {}, emotionName(emotion)));
     face.answers.forEach((given, place) => {
@@ -172,7 +174,7 @@ function mapsOf(face) {
   const figures = face.maps.maps.map((map, place) =>
     make("figure", {},
       make("div", {}, make("img", { src: face.maps.picture, alt: "" }), make("img", { src: map, alt: "", className: "map" })),
-      make("figcaption", {}, word(about.models[place].name))));
+      make("figcaption", {}, modelName(about.models[place]))));
   return make("div", { className: "maps" }, ...figures);
 }
 
@@ -244,12 +246,12 @@ function setLanguage(name) {
 
 function fillTables() {
   const columns = about.models.flatMap((model) => Object.keys(model.recognised).map((dataset) => [model, dataset]));
-  const heading = columns.map(([model, dataset]) => make("th", {}, word(dataset), make("br"), word(model.name)));
+  const heading = columns.map(([model, dataset]) => make("th", {}, word(dataset), make("br"), modelName(model)));
   const rows = Object.keys(about.emotions).map((emotion) =>
     make("tr", {}, make("th", {}, emotionName(emotion)), ...columns.map(([model, dataset]) => make("td", {}, percent(1 - model.recognised[dataset][emotion])))));
   element("errors").replaceChildren(make("tr", {}, make("th"), ...heading), ...rows);
   const origins = about.models.flatMap((model) => Object.entries(model.provenance).map(([what, digest]) =>
-    make("tr", {}, make("th", {}, `${word(model.name)}, ${what}`), make("td", {}, digest))));
+    make("tr", {}, make("th", {}, `${modelName(model)}, ${what}`), make("td", {}, digest))));
   element("provenance").replaceChildren(...origins);
   document.querySelectorAll(".unsure").forEach((place) => { place.textContent = percent(about.unsure); });
 }

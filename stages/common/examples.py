@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.common import model
 from stages.common.arrays import ArrayWriter
 from stages.common.backend import keras
 from stages.common.dataset import Faces
@@ -57,7 +56,13 @@ def write_examples(
         for picture in faces.pictures(np.array([*chosen[0], *chosen[1]], int)):
             array.append(picture)
     falls = np.zeros((len(chosen[1]), len(networks), faces.size, faces.size), np.float32)
-    for place, number in enumerate(chosen[1]):
+    pictures = faces.pictures(np.array(chosen[1], int))
+    for place, (number, picture) in enumerate(zip(chosen[1], pictures, strict=True)):
         for row, network in enumerate(networks.values()):
-            falls[place, row] = occlusion(partial(model.predict, network), faces, number)
+            falls[place, row] = occlusion(partial(answers, network), picture, faces.label[number])
     np.save(path.with_name(f"{path.name}_saliency.npy"), falls)
+
+
+def answers(network: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """Probabilities of pictures uint8 (n, size, size), float (n, classes)."""
+    return np.asarray(network.predict_on_batch(pictures[..., np.newaxis]))

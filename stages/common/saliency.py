@@ -4,33 +4,13 @@ Occlusion: M. D. Zeiler and R. Fergus, Visualizing and Understanding Convolution
 asks for nothing but probabilities, so it fits every network.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-
-from stages.common.dataset import Faces
 
 COVER = 1 / 4  # side of the cover, as a share of the picture's
 STEPS = 12  # positions of the cover along each side
 Place = tuple[slice, slice]
-
-
-class CoveredFaces(Faces):
-    """One face many times: first as it is, then covered at one place after the other with its mean grey."""
-
-    def __init__(self, faces: Faces, number: int, places: Sequence[Place]) -> None:
-        """Take the face `number` of `faces`, and cover it at each of `places`, rows and columns."""
-        same = np.full(len(places) + 1, number)
-        super().__init__(faces.files, faces.file[same], faces.row[same], faces.label[same])
-        self.places = places
-
-    def pictures(self, index: np.ndarray) -> np.ndarray:
-        """The pictures `index`, 0 for the uncovered one, uint8 (len(index), size, size)."""
-        pictures = super().pictures(index)
-        for picture, number in zip(pictures, index, strict=True):
-            if number:
-                picture[self.places[number - 1]] = round(float(picture.mean()))
-        return pictures
 
 
 def cover_places(size: int) -> list[Place]:
@@ -40,16 +20,20 @@ def cover_places(size: int) -> list[Place]:
     return [(slice(top, top + side), slice(left, left + side)) for top in starts for left in starts]
 
 
-def occlusion(predict: Callable[[Faces], np.ndarray], faces: Faces, number: int) -> np.ndarray:
-    """By how much the probability of a face's label falls where it is covered, float (size, size), -1 to 1.
+def occlusion(predict: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, emotion: int) -> np.ndarray:
+    """By how much the probability of class `emotion` falls where a picture is covered, float (size, size), -1 to 1.
 
-    A pixel's value is the mean over all covers that lie on it. `predict` returns probabilities, float (n, classes), and
-    `number` is that of the face in `faces`.
+    `picture` is uint8 (size, size), the cover has its mean grey, and a pixel's value is the mean over all covers that
+    lie on it. `predict` takes pictures, uint8 (n, size, size), and returns probabilities, float (n, classes).
     """
-    places = cover_places(faces.size)
-    probability = predict(CoveredFaces(faces, number, places))[:, faces.label[number]].astype(float)
-    fall, count = np.zeros((2, faces.size, faces.size))
-    for place, covered in zip(places, probability[1:], strict=True):
-        fall[place] += probability[0] - covered
+    places = cover_places(len(picture))
+    pictures = np.repeat(picture[np.newaxis], len(places) + 1, axis=0)
+    for covered, place in zip(pictures[1:], places, strict=True):
+        covered[place] = round(float(picture.mean()))
+    probability = predict(pictures)[:, emotion].astype(float)
+    fall, count = np.zeros((2, *picture.shape))
+    for place, share in zip(places, probability[1:], strict=True):
+        fall[place] += probability[0] - share
         count[place] += 1
-    return fall / count
+    mean: np.ndarray = fall / count
+    return mean
