@@ -84,7 +84,7 @@ def main() -> None:
     """Score both models on both test sets and write what came out."""
     emotions = list(params.emotions())
     settings = params.section("evaluate")
-    seed, resamples = settings.integer("seed", 0, 2**31 - 1), settings.integer("resamples", 100, 100_000)
+    seed, resamples = settings.integer("seed", 0, 2**31 - 1), settings.integer("resamples", 100, 10_000)
     least = settings.integer("group_people", 1, 1_000_000)
     robustness = Robustness.from_params()
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import faces, page
+from stages.common import faces, page, params
 
 ROOT = Path(__file__).parent.parent
 UNTRACKED = {"data", "runtime", "limits"}
@@ -48,17 +48,31 @@ def closure(module: str) -> set[str]:
 
 @cache
 def sections_read(module: str) -> set[str]:
-    """The sections that a file reads: all go through params.section("...") or params.emotions()."""
+    """The sections that a file reads: all go through params.section("...") or params.emotions().
+
+    A second argument is another file than params.yaml.
+    """
     found: set[str] = set()
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "section":
+            if node.func.attr == "section" and len(node.args) == 1:
                 argument = node.args[0]
                 assert isinstance(argument, ast.Constant), f"{module}: name the section literally, so it can be checked"
                 found.add(str(argument.value))
             elif node.func.attr == "emotions":
                 found.add("emotions")
     return found
+
+
+READERS = {name for name, member in vars(params.Section).items() if not name.startswith("_") and callable(member)}
+
+
+@cache
+def keys_read(module: str) -> set[str]:
+    """The keys that a file asks sections for."""
+    calls = (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
+    asked = (node.args for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr in READERS)
+    return {str(args[0].value) for args in asked if args and isinstance(args[0], ast.Constant)}
 
 
 def sections_read_by(stage: str) -> set[str]:
@@ -123,16 +137,10 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     [leaf for name, value in load("params.yaml").items() if name != "emotions" for leaf in leaves(name, value)],
 )
 def test_every_value_in_params_is_read(section: str, key: str) -> None:
-    """A stage or command that reads the section names the key, itself or in a module that it imports."""
+    """A stage or command that reads the section asks a section for the key, itself or in a module that it imports."""
     files = [*(f"stages/{stage}.py" for stage in STAGES), *COMMANDS]
     readers = [file for file in files if section in sections_read_by(file)]
-    texts = {
-        node.value
-        for module in set().union(*map(closure, readers))
-        for node in ast.walk(tree(module))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    assert key in texts
+    assert key in set().union(*(keys_read(module) for file in readers for module in closure(file)))
 
 
 def test_packages_hold_only_a_docstring() -> None:

@@ -159,7 +159,7 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     study = pd.read_csv(repository / "docs/studies/grid.csv")
     # The committed run is one more combination.
     assert set(zip(study["finetune.lr"], study["model.dropout_odd"], strict=True)) == grid_done | {(0.001, 0.1)}
-    assert study["validation"].is_monotonic_decreasing
+    assert study["korean_validation"].is_monotonic_decreasing
     for row in study.itertuples():
         same = (done["finetune.lr"].astype(float) == row[1]) & (done["model.dropout_odd"].astype(float) == row[2])
         if same.any():

@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,12 @@ def test_fer2013_folder_and_archive_give_the_same(place: Path, run_stage: Run, s
     set_params({"data.fer2013": "zipped/archive.zip", "runtime.engine": "processes"})
     assert run_stage("resize", "fer2013") == ""
     assert arrays("fer2013") == folder
+    # Many unpack an archive beside itself.
+    shutil.copy(place / "zipped/archive.zip", place / "fer/archive.zip")
+    set_params({"data.fer2013": "fer", "limits.rejected": 0.7})
+    assert run_stage("resize", "fer2013") == ""
+    assert account("fer2013")["rejected"]["face found twice"] == 7
+    assert account("fer2013")["kept"] == metrics["kept"]
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv"])

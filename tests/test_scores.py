@@ -143,6 +143,9 @@ def test_agreement_is_a_sentence() -> None:
     text = agreement({"all": {"agreement": 0.8}, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
     assert "80.0%" in text and "happy 92.0%, sad 60.0%" in text
     assert "(all" not in text
+    assert "happy 92.0%, sad -" in agreement(
+        {"all": {"agreement": 0.9}, "happy": {"agreement": 0.92}, "sad": {"faces": 3}}
+    )
 
 
 def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:

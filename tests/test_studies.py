@@ -16,6 +16,7 @@ BASE: dict[str, Any] = {
     "finetune.start": "pretrain",
     "finetune.seed": 1,
     "data.fer2013": "a",
+    "index.korean.seed": 1,
     "model.blocks": [[16]],
 }
 
@@ -49,7 +50,8 @@ def test_a_row_for_each_combination_and_a_mean_over_seeds() -> None:
 
 
 def test_runs_that_differ_elsewhere_are_not_in_the_study() -> None:
-    runs = [one(0.5), one(0.6, lr=0.1), one(0.9, start="scratch"), one(0.9, **{"data.fer2013": "b"}, lr=1)]
+    elsewhere: list[dict[str, Any]] = [{"data.fer2013": "b"}, {"index.korean.seed": 2}]
+    runs = [one(0.5), one(0.6, lr=0.1), one(0.9, start="scratch"), *(one(0.9, lr=1, **other) for other in elsewhere)]
     assert list(summary(runs, ["finetune.lr"])["finetune.lr"]) == [0.1, 0.004]
 
 

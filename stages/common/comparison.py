@@ -63,10 +63,12 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
 
 def agreement(ceilings: dict[str, Any]) -> str:
     """How often the annotators' majority is the uploader's label, in a sentence."""
-    shares = ", ".join(f"{name} {value['agreement']:.1%}" for name, value in ceilings.items() if name != "all")
+    # Without labels of an emotion its annotators have no majority anywhere.
+    shares = {name: f"{value['agreement']:.1%}" if "agreement" in value else "-" for name, value in ceilings.items()}
+    emotions = ", ".join(f"{name} {share}" for name, share in shares.items() if name != "all")
     return (
-        f"The majority of the annotators sees what the uploader meant in {ceilings['all']['agreement']:.1%} of the\n"
-        f"Korean test faces ({shares})."
+        f"The majority of the annotators sees what the uploader meant in {shares['all']} of the\n"
+        f"Korean test faces ({emotions})."
     )
 
 

@@ -47,12 +47,13 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in the order of the items, whichever engine does the work.
 
-    `workers` 0 stands for all cores. `address` is that of a running Dask scheduler, which has workers of its own; with
-    none, `dask` starts a cluster on this machine. `function` must be importable by name (new processes are spawned,
-    never forked), and what it writes must bear to be written twice: Dask does a lost worker's items again.
-    At most four items for each worker are under way at once, so memory does not grow with the number of items.
+    `workers` 0 stands for all cores that this process may use. `address` is that of a running Dask scheduler, which has
+    workers of its own; with none, `dask` starts a cluster on this machine. `function` must be importable by name (new
+    processes are spawned, never forked), and what it writes must bear to be written twice: Dask does a lost worker's
+    items again. At most four items for each worker are under way at once, so memory does not grow with their number.
     """
-    workers = workers or os.cpu_count() or 1
+    # Not all cores of the machine: a job of a cluster is often given fewer.
+    workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if engine == "serial":
         yield from map(function, items)
     elif engine == "processes":

@@ -49,6 +49,8 @@ HEADINGS = {
     "korean": "Korean test",
     "fer2013": "FER2013 test",
 }
+# What runs are averaged over; other seeds choose other faces.
+TRAINING_SEEDS = {"pretrain.seed", "finetune.seed"}
 # Sections of params.yaml that change no byte of a result.
 NO_RESULT = ("runtime", "limits")
 
@@ -124,7 +126,7 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
     rows = {}
     for params, figures in runs:
         others = {key for key in base.keys() | params.keys() if base.get(key) != params.get(key)} - set(keys)
-        if figures and all(key.endswith(".seed") for key in others):
+        if figures and others <= TRAINING_SEEDS:
             # The workspace, its commit and an experiment may be the same run.
             rows[repr(sorted(params.items()))] = {key: _hashable(params[key]) for key in keys} | figures
     table = pd.DataFrame(rows.values())
