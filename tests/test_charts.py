@@ -14,7 +14,9 @@ from stages.common import charts
 NAMES = ["angry", "happy"]
 PERCENT = ([10.0, 90.0], [5.0, 85.0], [20.0, 100.0])
 STRENGTHS = ([0, 1], *PERCENT)
-SERIES = {name: ([80.0, 60.0], [1.0, 0.0]) for name in ("validation", "korean", "fer2013")}
+SERIES = {
+    name: ([80.0, 60.0], [1.0, 0.0], colour) for name, colour in (("korean", charts.AFTER), ("fer2013", charts.BEFORE))
+}
 CHARTS: dict[str, Callable[[], Figure]] = {
     "bars": lambda: charts.bars("title", NAMES, {"before": PERCENT, "after": PERCENT}),
     "confusion": lambda: charts.confusion("title", NAMES, np.array([[0.75, 0.25], [0, 1]])),

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.common import studies
+from stages.common import charts, studies
 from stages.common.errors import UserError
 from stages.common.studies import Run, cells, draw, markdown, read_runs, summary
 
@@ -134,6 +134,16 @@ def test_one_number_is_a_line_and_all_else_rows() -> None:
     assert lines.get_xlabel() == "finetune.lr"
     rows = draw(summary([one(0.5), one(0.9, start="scratch")], ["finetune.start"]), "x").axes[0]
     assert [label.get_text() for label in rows.get_yticklabels()] == ["scratch", "pretrain"]
+
+
+def test_a_figure_has_its_colour_whatever_others_there_are() -> None:
+    table = summary([one(0.5), one(0.9, lr=0.1)], ["finetune.lr"])
+    for some in (table, table.drop(columns=["fer2013_validation"])):
+        axes = draw(some, "x").axes[0]
+        colours = dict(
+            zip(axes.get_legend_handles_labels()[1], (line[0].get_color() for line in axes.containers), strict=True)
+        )
+        assert colours["Korean test"] == charts.AFTER
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/studies").glob("*.csv")), ids=lambda path: path.stem)

@@ -20,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 # Okabe and Ito (2008): told apart by colour-blind readers and in grey print; and each series has a shape of its own.
 BEFORE, AFTER, THIRD, FOURTH = "#e69f00", "#0072b2", "#009e73", "#cc79a7"
 MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^", FOURTH: "D"}
-SERIES = (THIRD, FOURTH, AFTER, BEFORE)  # in this order, where a chart has any number of them
 MODELS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"
 # What each colour is called in the page's style sheet, which has others for a dark screen.
@@ -50,6 +49,7 @@ STYLE: dict[str, Any] = {
 style.use(STYLE)
 
 Values = Sequence[float] | np.ndarray
+Spread = tuple[Values, Values, str]  # values, their standard deviations, and the colour of the series
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -193,12 +193,12 @@ def panels(
     return figure
 
 
-def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[Values, Values]]) -> Figure:
-    """Lines over a number, percent with spread (value, standard deviation); x is logarithmic if it spans decades."""
+def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, Spread]) -> Figure:
+    """Lines over a number, percent with spread; x is logarithmic if it spans decades."""
     figure, axes = _axes(3.4, title)
     order = np.argsort(x)
     x = np.asarray(x, float)[order]
-    for (name, (value, spread)), colour in zip(series.items(), SERIES, strict=False):
+    for name, (value, spread, colour) in series.items():
         axes.errorbar(
             x, np.asarray(value)[order], np.asarray(spread)[order], color=colour, marker=MARKERS[colour], markersize=5,
             capsize=2, linewidth=1, label=name,
@@ -214,16 +214,14 @@ def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, tuple[V
     return figure
 
 
-def rows_with_spread(
-    title: str, meaning: str, names: Sequence[str], series: Mapping[str, tuple[Values, Values]]
-) -> Figure:
+def rows_with_spread(title: str, meaning: str, names: Sequence[str], series: Mapping[str, Spread]) -> Figure:
     """A row for each name, the first on top, with a marker for each series: percent with spread.
 
     `meaning` says what the names are.
     """
     figure, axes = _axes(1.2 + 0.28 * len(names), title)
     places = np.arange(len(names))
-    for (name, (value, spread)), colour in zip(series.items(), SERIES, strict=False):
+    for name, (value, spread, colour) in series.items():
         axes.errorbar(
             value, places, xerr=spread, color=colour, marker=MARKERS[colour], markersize=5, capsize=2, linestyle="",
             elinewidth=1, label=name,

@@ -49,6 +49,7 @@ HEADINGS = {
     "korean": "Korean test",
     "fer2013": "FER2013 test",
 }
+COLOURS = dict(zip(HEADINGS, (charts.THIRD, charts.FOURTH, charts.AFTER, charts.BEFORE), strict=True))
 # What runs are averaged over; other seeds choose other faces.
 TRAINING_SEEDS = {"pretrain.seed", "finetune.seed"}
 # Sections of params.yaml that change no byte of a result.
@@ -193,7 +194,7 @@ def draw(table: pd.DataFrame, name: str) -> Figure:
     keys = keys_of(table)
     percent = 100 * table.drop(columns=keys).fillna(0)
     series = {
-        heading: (percent[figure].to_numpy(), percent[f"{figure}_sd"].to_numpy())
+        heading: (percent[figure].to_numpy(), percent[f"{figure}_sd"].to_numpy(), COLOURS[figure])
         for figure, heading in headings_of(table).items()
     }
     if len(keys) == 1 and pd.api.types.is_numeric_dtype(table[keys[0]]) and table[keys[0]].dtype != bool:
