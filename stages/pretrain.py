@@ -33,9 +33,10 @@ def main() -> None:
         shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE)
         model.load_weights(network, shipped.files(name)[0])
         model.save_weights(network, WEIGHTS)
-        figures = training.validate(network, validation)
-        training.log_start(figures, CURVES)
-        write_metrics({"pretrain": {"weights": name, "validation": figures}}, METRICS)
+        figures = {"train": training.validate(network, faces), "validation": training.validate(network, validation)}
+        # All four curves, as dvc.yaml plots them.
+        training.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
+        write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
     else:
         train(section, emotions, faces, validation)
 

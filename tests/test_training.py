@@ -241,8 +241,10 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
     assert finish(start("pretrain", folder)) == ""
     assert (folder / "data/models/pretrain.weights.h5").read_bytes() == trained
     after = json.loads((folder / "metrics/pretrain.json").read_text())["pretrain"]
+    assert after.pop("train").keys() == before["validation"].keys()
     assert after == {"weights": "small", "validation": before["validation"]}
-    assert (folder / "data/live/pretrain/plots/metrics/validation/accuracy.tsv").exists()
+    for curve in ("train/accuracy", "train/loss", "validation/accuracy", "validation/loss"):
+        assert (folder / f"data/live/pretrain/plots/metrics/{curve}.tsv").exists()
     change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
     assert fail(start("pretrain", folder)) == (
         "error: params.yaml: model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]; set it as there.\n"

@@ -70,7 +70,7 @@ def fit(
 def log_start(record: Record, curves: Path) -> None:
     """Make `record` step 0 of the curves, the only one: of a network that is not trained."""
     with Live(str(curves), dvcyaml=False, save_dvc_exp=False) as live:
-        _log(live, 0, {f"validation/{name}": value for name, value in record.items()})
+        _log(live, 0, record)
 
 
 def validate(model: keras.Model, validation: Faces) -> Record:
