@@ -245,21 +245,27 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
     assert after == {"weights": "small", "validation": before["validation"]}
     for curve in ("train/accuracy", "train/loss", "validation/accuracy", "validation/loss"):
         assert (folder / f"data/live/pretrain/plots/metrics/{curve}.tsv").exists()
-    change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
-    assert fail(start("pretrain", folder)) == (
-        "error: params.yaml: model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]; set it as there.\n"
-    )
-    change(folder, "blocks: [[4], [8]]", "blocks: [[4], [6]]")
-    change(folder, "{happy: 기쁨, sad: 슬픔}", "{sad: 슬픔, happy: 기쁨}")
-    assert fail(start("pretrain", folder)) == (
-        "error: params.yaml: emotions is sad, happy, but weights/small.yaml has happy, sad; set it as there.\n"
-    )
-    change(folder, "{sad: 슬픔, happy: 기쁨}", "{happy: 기쁨, sad: 슬픔}")
-    change(folder, "validation: 0.2", "validation: 0.3")
-    assert fail(start("pretrain", folder)) == (
-        "error: params.yaml: index.fer2013.validation is 0.3, but weights/small.yaml has 0.2; set it as there.\n"
-    )
-    change(folder, "validation: 0.3", "validation: 0.1")
+    for old, new, refused in (
+        (
+            "blocks: [[4], [6]]",
+            "blocks: [[4], [8]]",
+            "model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]",
+        ),
+        (
+            "{happy: 기쁨, sad: 슬픔}",
+            "{sad: 슬픔, happy: 기쁨}",
+            "emotions is sad, happy, but weights/small.yaml has happy, sad",
+        ),
+        (
+            "validation: 0.2",
+            "validation: 0.3",
+            "index.fer2013.validation is 0.3, but weights/small.yaml has 0.2",
+        ),
+    ):
+        change(folder, old, new)
+        assert fail(start("pretrain", folder)) == f"error: params.yaml: {refused}; set it as there.\n"
+        change(folder, new, old)
+    change(folder, "validation: 0.2", "validation: 0.1")
     change(folder, "weights: small", "weights: nothing")
     assert fail(start("pretrain", folder)) == (
         "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"
