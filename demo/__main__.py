@@ -133,8 +133,13 @@ class Reader:
         """Read a camera until the time is over or Ctrl-C is pressed; what was seen until then is kept."""
         camera = Camera(number, seconds)
         say("Reading the camera; Ctrl-C ends it.")
-        with contextlib.suppress(KeyboardInterrupt):
-            self.read_video(f"camera {number}", camera, (self.out or Path()) / "camera")
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                self.read_video(f"camera {number}", camera, (self.out or Path()) / "camera")
+        except BadPictureError:
+            raise UserError(
+                f"Camera {number} gives no picture; close the program that uses it, or name another one."
+            ) from None
 
     def read_video(self, name: str, video: VideoFile | Camera, place: Path) -> None:
         """Read a video frame by frame."""

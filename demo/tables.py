@@ -46,6 +46,8 @@ def table(file: TextIO, form: str, card: ModelCard) -> Iterator[Write]:
             file.write(("\n" if rows == 0 else ",\n") + text)
         rows += 1
 
-    yield add
-    if form == "json":
-        file.write("\n]\n")
+    try:
+        yield add
+    finally:
+        if form == "json":
+            file.write("\n]\n")

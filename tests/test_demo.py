@@ -124,6 +124,20 @@ def test_json(demo: Demo) -> None:
     assert json.loads(demo("none.png", "--format", "json")[1]) == []
 
 
+def test_json_is_whole_whatever_ends_it(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = jpeg(face_photo(0)[0])
+    Path("a.jpg").write_bytes(picture)
+    Path("b.jpg").write_bytes(picture)
+    answers = iter([read_photo])
+    monkeypatch.setattr(command, "read_photo", lambda *arguments: next(answers, stop)(*arguments))
+    assert demo("a.jpg", "b.jpg", "--format", "json", "--out", "result")[0] == "error: stop"
+    assert [face["file"] for face in json.loads(Path("result/faces.json").read_text(encoding="utf-8"))] == ["a.jpg"]
+
+
+def stop(*arguments: Any) -> Any:
+    raise UserError("stop")
+
+
 def test_no_face_says_so(demo: Demo) -> None:
     cv2.imwrite("none.png", np.full((90, 90, 3), 80, np.uint8))
     status, out, error = demo("none.png")
@@ -303,6 +317,16 @@ def test_a_camera(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["file"] for row in table} == {"camera 1"}
     assert Path("result/camera.mp4").stat().st_size > 1000
     assert "Camera 0 cannot be opened" in demo("--camera", "0", "--out", "other")[0]
+
+
+@pytest.mark.parametrize("arguments", [["--camera", "0"], ["--camera", "1", "--seconds", "0"]])
+def test_a_camera_that_gives_no_picture(demo: Demo, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    film(Path("film.mp4"), 1)
+    cameras = [cv2.VideoCapture("film.mp4") for _ in range(2)]
+    assert cameras[0].read()[0]  # its only frame
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: cameras[number])
+    sentence = f"error: Camera {arguments[1]} gives no picture; close the program that uses it, or name another one."
+    assert demo(*arguments, "--out", "result")[0] == sentence
 
 
 def test_ctrl_c_keeps_what_the_camera_saw(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
