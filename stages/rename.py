@@ -7,6 +7,7 @@ Run: python -m stages.rename
 """
 
 import operator
+import re
 import sys
 import zipfile
 from collections import Counter
@@ -28,6 +29,8 @@ MANIFEST = Path("data/manifest")
 SPLITS = ("training", "validation")
 NOT_DAMAGE = ("emotion not used", "photo found twice")
 PHOTOS = (".jpg", ".jpeg")
+# What may hold photos or labels, but is not looked into; AI-Hub's own program leaves the parts of a download behind.
+PACKED = re.compile(r"\.(zip|z\d\d|7z|alz|egg|rar|tar|tgz|gz|part\d*|\d{3})", re.IGNORECASE)
 COLUMNS = [
     *("id", "archive", "number", "path", "size", "crc"),
     *("person", "session", "gender", "age", "professional", "background", "labelled", "uploader"),
@@ -74,16 +77,21 @@ def find_files(root: Path) -> list[Entry]:
     """All files below `root`.
 
     Raises:
-        UserError: nothing is there, or an archive cannot be opened: thousands of photos, or all labels of an emotion.
+        UserError: nothing is there, or an archive cannot be opened or is of another kind: thousands of photos, or all
+            labels of an emotion.
     """
     try:
         entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:
         raise UserError(f"{error} Set data.korean in params.yaml to the folder of the AI-Hub 82 download.") from None
-    closed = [entry for entry in entries if entry.problem and entry.path.lower().endswith(".zip")]
+    closed = [entry for entry in entries if entry.problem and entry.number < 0 and entry.path.lower().endswith(".zip")]
     if closed:
         names = "; ".join(f"{entry.path} {entry.problem}" for entry in closed)
         raise UserError(f"{names}. To go on without what is in there, move it out of {root}.")
+    packed = [entry.place for entry in entries if PACKED.fullmatch(PurePosixPath(entry.path).suffix)]
+    if packed:
+        names = "; ".join(packed[:3]) + (f" and {len(packed) - 3} more" if len(packed) > 3 else "")
+        raise UserError(f"{names} cannot be looked into: unpack or join it first, or move it out of {root}.")
     return entries
 
 
@@ -94,12 +102,13 @@ def collect_records(
     records: dict[str, tuple[str | None, Record]] = {}
     found = unnamed = unused = 0
     used = set(emotions.values())
-    files = [entry for entry in entries if entry.path.lower().endswith(".json") and not entry.problem]
+    files = [entry for entry in entries if entry.path.lower().endswith(".json")]
     for entry in tqdm(files, desc="reading labels", unit="file", mininterval=1):
         try:
             data = archives.read(root, entry.archive, entry.number, entry.path)
         except zipfile.BadZipFile:
-            raise UserError(f"{entry.place} is damaged in its archive; fetch the archive again.") from None
+            problem = entry.problem or "damaged in its archive"
+            raise UserError(f"{entry.place} is {problem}; fetch the archive again.") from None
         for record in read_records(data, entry.place):
             found += 1
             if isinstance(record, str):
@@ -124,7 +133,7 @@ def collect_photos(
     manifests: dict[tuple[str, str], list[tuple[Any, ...]]] = {(s, e): [] for s in SPLITS for e in emotions}
     rejected: list[tuple[str, str, str, str]] = []
     seen: dict[str, str] = {}
-    photos = [entry for entry in entries if entry.problem or PurePosixPath(entry.path).suffix.lower() in PHOTOS]
+    photos = [entry for entry in entries if PurePosixPath(entry.path).suffix.lower() in PHOTOS]
     for entry in tqdm(photos, desc="joining photos", unit="photo", mininterval=1):
         name = parse_name(PurePosixPath(entry.path).name)
         if entry.problem:

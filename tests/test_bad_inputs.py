@@ -327,7 +327,7 @@ DAMAGED = "error: 라벨_TRAIN.zip/labels.json is "
 LABELS: dict[str, tuple[bytes, str | dict[str, str]]] = {
     "cut off": (record()[:100], f"{DAMAGED}damaged at character "),
     "empty": (b"", f"{DAMAGED}damaged at character 0 of 0 "),
-    "a table": (b"{}", f"{DAMAGED}not a list of label records; fetch this label file again."),
+    "a table": (b"{}", f"{DAMAGED}not a list of label records; fetch this label file again, or "),
     "UTF-16": (record().decode().encode("utf-16"), f"{DAMAGED}neither UTF-8 nor CP949 text"),
     "byte order mark": (codecs.BOM_UTF8 + record(), {"label_A": "sad", "labelled": "True"}),
     "CP949": (

@@ -99,15 +99,20 @@ def test_the_download_in_all_its_ways(place: Path, run_stage: Run) -> None:
     assert snapshot(place / "korean") == before
 
 
+def lock(path: Path) -> None:
+    """Mark an archive's only entry as encrypted."""
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+
+
 def test_reasons_for_rejection(place: Path, run_stage: Run) -> None:
     good, again, unused = photo_name(0), photo_name(0, suffix="jpeg"), photo_name(1, "상처")
     root = place / "korean"
     write_cp949_zip(root / "TRAIN.zip", {good: b"x", unused: b"x", "IMG_1.JPG": b"x", "notes.txt": b"x"})
     write_cp949_zip(root / "VALID.zip", {again: b"y"})
-    write_cp949_zip(root / "locked.zip", {photo_name(3): b"x"})
-    data = bytearray((root / "locked.zip").read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    (root / "locked.zip").write_bytes(data)
+    lock(write_cp949_zip(root / "locked.zip", {photo_name(3): b"x"}))
+    lock(write_cp949_zip(root / "notes.zip", {"notes.txt": b"x"}))
     (root / photo_name(4)).write_bytes(b"x")
 
     assert run_stage("rename") == ""
@@ -190,6 +195,30 @@ def test_label_file_that_its_archive_damaged(place: Path, run_stage: Run) -> Non
     path = write_cp949_zip(place / "korean/a.zip", {"a.json": b"[ ]"})
     path.write_bytes(path.read_bytes().replace(b"[ ]", b"[1]"))
     assert run_stage("rename") == "error: a.zip/a.json is damaged in its archive; fetch the archive again."
+
+
+def test_label_file_that_is_encrypted(place: Path, run_stage: Run) -> None:
+    lock(write_cp949_zip(place / "korean/a.zip", {"a.JSON": b"[]"}))
+    assert run_stage("rename") == "error: a.zip/a.JSON is encrypted in its archive; fetch the archive again."
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["download.tar", "기쁨.zip.part1073741824", "a.7z", "a.ALZ", "a.egg", "a.tgz", "a.z01", "a.tar.gz"],
+)
+def test_other_archives_stop_it(place: Path, run_stage: Run, name: str) -> None:
+    write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(0): b"x"})
+    (place / "korean" / name).write_bytes(b"x")
+    remedy = "cannot be looked into: unpack or join it first, or move it out of korean."
+    assert run_stage("rename") == f"error: {name} {remedy}"
+
+
+def test_archives_in_an_archive_stop_it(place: Path, run_stage: Run) -> None:
+    path = write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(0): b"x", "기쁨.zip": b"x"})
+    remedy = "cannot be looked into: unpack or join it first, or move it out of korean."
+    assert run_stage("rename") == f"error: TRAIN.zip/기쁨.zip {remedy}"
+    write_cp949_zip(path, {f"{number}.zip": b"x" for number in range(9)})
+    assert run_stage("rename") == f"error: TRAIN.zip/0.zip; TRAIN.zip/1.zip; TRAIN.zip/2.zip and 6 more {remedy}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps any bytes as a name")

@@ -12,6 +12,9 @@ from stages.common.errors import UserError
 ANNOTATORS = ("A", "B", "C")
 SIDES = ("minX", "minY", "maxX", "maxY")
 LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
+NO_RECORDS = (
+    "{} is not a list of label records; fetch this label file again, or move it out of data.korean if it is none."
+)
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the upright photo
 
 
@@ -62,9 +65,9 @@ def _parse(data: bytes, path: str) -> list[Any]:
                 f"{path} is damaged at character {error.pos} of {len(data)} ({error.msg}); fetch this label file again."
             ) from None
         except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
-            raise UserError(f"{path} is not a list of label records; fetch this label file again.") from None
+            raise UserError(NO_RECORDS.format(path)) from None
         if not isinstance(records, list):
-            raise UserError(f"{path} is not a list of label records; fetch this label file again.")
+            raise UserError(NO_RECORDS.format(path))
         return records
     raise UserError(f"{path} is neither UTF-8 nor CP949 text; fetch this label file again.")
 
