@@ -40,7 +40,8 @@ def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
 
 def _entry(root: Path, entry: archives.Entry) -> Item | None:
     suffix = PurePosixPath(entry.path).suffix.lower()
-    if not entry.problem and suffix not in PICTURES | VIDEOS:
+    # An archive that cannot be opened may hold pictures.
+    if suffix not in PICTURES | VIDEOS and not (entry.problem and suffix == ".zip"):
         return None
     name = f"{root.as_posix()}/{entry.place}"
     output = _inside(root.stem, str(PurePosixPath(entry.place).with_suffix("")))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -197,6 +198,14 @@ def test_archives_and_copies(demo: Demo) -> None:
         copy = decode((Path("result") / picture).read_bytes(), colour=True)
         assert copy.shape == face_photo(0)[0].shape
         assert np.abs(copy.astype(int) - face_photo(0)[0]).max() > 100
+
+
+def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
+    path = write_cp949_zip(Path("a.zip"), {"b.txt": b"x", "c.jpg": b"x"})
+    path.write_bytes(re.sub(b"(PK\x01\x02....)\0", b"\\1\1", path.read_bytes(), flags=re.DOTALL))  # encrypted
+    status, _, error = demo("a.zip")
+    assert status == 1
+    assert error.splitlines() == ["a.zip/c.jpg: encrypted in its archive", "1 other files left out"]
 
 
 def test_nothing_is_overwritten(demo: Demo) -> None:
