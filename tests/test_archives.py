@@ -175,6 +175,29 @@ def test_damaged_member_fails_in_one_way(tmp_path: Path, damage: object) -> None
         read(tmp_path, entry)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_member_whose_packed_bytes_are_damaged(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.jpg", bytes(range(256)) * 9)
+    data = bytearray(path.read_bytes())
+    data[50:80] = b"\xff" * 30
+    path.write_bytes(data)
+    with pytest.raises(zipfile.BadZipFile):
+        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+
+
+def test_a_disk_that_fails_is_no_damaged_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cp949_zip(tmp_path / "a.zip", {"a.jpg": b"content"})
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+
+
 def test_member_that_is_no_longer_there(tmp_path: Path) -> None:
     write_cp949_zip(tmp_path / "a.zip", {"a.jpg": b"content"})
     with pytest.raises(zipfile.BadZipFile):

@@ -1,6 +1,7 @@
 """Find and read files in a folder tree and in the zip archives inside it, in place: nothing is unpacked or written."""
 
 import functools
+import lzma
 import os
 import struct
 import zipfile
@@ -79,8 +80,13 @@ def read(root: Path, archive: str, number: int, path: str) -> bytes:
         with opened.open(info) as member:
             # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
             return member.read(info.file_size)
-    except (zlib.error, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
+    except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
         raise zipfile.BadZipFile(str(error)) from None
+    except OSError as error:
+        # What bzip2 cannot unpack comes without a number, a failing disk with one.
+        if error.errno is None:
+            raise zipfile.BadZipFile(str(error)) from None
+        raise
 
 
 def checksum(root: Path, entry: Entry) -> int:
