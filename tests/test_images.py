@@ -78,6 +78,27 @@ def test_other_formats(kind: str, orientation: int | None) -> None:
     assert decode(data, colour=False, factor=4).shape in ((12, 20), (20, 12))
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_turned_picture_keeps_its_shape_when_shrunk(kind: str, orientation: int, factor: int) -> None:
+    data = pillow(STORED, kind, orientation)
+    small, whole = decode(data, True, factor), decode(data, True)
+    assert small.shape == (whole.shape[0] // factor, whole.shape[1] // factor, 3)
+    expected = cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+def test_a_narrow_picture_is_shrunk_to_one_pixel_at_least() -> None:
+    assert decode(pillow(STORED[:3], "PNG"), colour=False, factor=8).shape == (1, 10)
+
+
+def test_damaged_dds() -> None:
+    data = bytearray(pillow(STORED, "DDS"))
+    data[80] = 0  # the format of a pixel
+    assert reason(bytes(data)) == "not a picture"
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])
 def test_other_pixels(mode: str) -> None:
     picture = Image.new(mode, (80, 48))

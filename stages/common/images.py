@@ -42,7 +42,7 @@ def upright_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
         with Image.open(io.BytesIO(data)) as picture:
             (width, height), orientation = picture.size, _orientation(picture)
             is_jpeg = picture.format in ("JPEG", "MPO")
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, NotImplementedError):  # the last for a damaged DDS
         raise BadPictureError("not a picture") from None
     if width * height > max_megapixels * 1e6:
         raise BadPictureError("too many pixels")
@@ -91,14 +91,19 @@ def decode(data: bytes, colour: bool, factor: int = 1) -> np.ndarray:
     Raises:
         BadPictureError: the bytes cannot be decoded.
     """
-    flags = (REDUCED_COLOUR if colour else REDUCED_GREY)[factor]
+    # OpenCV would take a turned TIFF's width for its height.
+    while_decoding = factor if data.startswith(b"\xff\xd8\xff") else 1
+    flags = (REDUCED_COLOUR if colour else REDUCED_GREY)[while_decoding]
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         picture = None
     if picture is None:
         raise BadPictureError("not a picture")
-    return picture
+    if while_decoding == factor:
+        return picture
+    size = [max(1, round(length / factor)) for length in picture.shape[1::-1]]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def shrink(picture: np.ndarray, length: int) -> np.ndarray:
