@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -136,9 +137,21 @@ def test_candidates_come_in_one_order() -> None:
     assert found == sorted(found)
 
 
-def test_unknown_cascade_is_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"crop\.cascade is 'face\.xml', but OpenCV ships .*frontalface_default\.xml"):
-        find_faces(np.zeros((9, 9), np.uint8), HAAR._replace(cascade="face.xml"))
+# The second is of a kind that OpenCV reads from a path only.
+@pytest.mark.parametrize("name", ["face.xml", "haarcascade_license_plate_rus_16stages.xml"])
+def test_unknown_cascade_is_one_sentence(name: str) -> None:
+    with pytest.raises(UserError, match=rf"crop\.cascade is '{name}', but OpenCV ships .*frontalface_default\.xml"):
+        find_faces(np.zeros((9, 9), np.uint8), HAAR._replace(cascade=name))
+
+
+def test_a_cascade_from_memory_finds_what_it_finds_from_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    loose = HAAR._replace(neighbors=0)
+    pictures = [face_photo(number)[0] for number in range(3)]
+    found = [find_faces(picture, loose) for picture in pictures]
+    path = Path(cv2.__file__).parent / "data" / HAAR.cascade
+    monkeypatch.setattr(faces, "_cascade", lambda name: cv2.CascadeClassifier(str(path)))
+    assert [find_faces(picture, loose) for picture in pictures] == found
+    assert all(found)
 
 
 @pytest.mark.parametrize(

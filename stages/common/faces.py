@@ -111,10 +111,16 @@ def overlapping_squares(box: np.ndarray, least: float) -> tuple[np.ndarray, floa
 def _cascade(name: str) -> cv2.CascadeClassifier:
     """One of the Haar cascades that OpenCV ships (Viola and Jones, CVPR 2001), by its file name."""
     path = Path(cv2.__file__).parent / "data" / name
-    if not path.is_file():
+    classifier = cv2.CascadeClassifier()
+    if path.is_file():
+        # Given as text: OpenCV opens no path with Hangul on Windows.
+        text = path.read_text(encoding="utf-8")
+        store = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        classifier.read(store.getFirstTopLevelNode())
+    if classifier.empty():
         names = ", ".join(sorted(p.name for p in path.parent.glob("*face*.xml")))
         raise UserError(f"params.yaml: crop.cascade is {name!r}, but OpenCV ships {names}.")
-    return cv2.CascadeClassifier(str(path))
+    return classifier
 
 
 def _yunet(picture: np.ndarray, search: Search) -> np.ndarray:
