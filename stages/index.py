@@ -16,6 +16,7 @@ from stages.common import params
 from stages.common.arrays import open_array, stream_array
 from stages.common.cleaning import (
     SPLITS,
+    TWIN_REASONS,
     digests,
     near_twin_reasons,
     read_exclusions,
@@ -32,7 +33,7 @@ from stages.common.tables import read_table, write_table
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
-NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand", "person not used")
+NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand", "person not used", *TWIN_REASONS)
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
 
 

@@ -121,6 +121,21 @@ def test_fer2013_near_twins(run_stage: Run, set_params: Any) -> None:
     assert rejected["train/happy/near"] == "near twin in test"
 
 
+def test_twins_are_no_damage(run_stage: Run, set_params: Any) -> None:
+    write_fer()
+    set_params({"index.fer2013.near_twin": 0.93, "limits.rejected": 0})
+    message = run_stage("index", "fer2013")
+    assert " rejected, 1 of them for the reason 'constant picture'; limits.rejected" in message
+    assert message.startswith("error: fer2013: 1 of ")
+    reasons = csv("fer2013", "rejected")["reason"]
+    assert {reason for reason in reasons if "twin" in reason} == {
+        "near twin in test",
+        "twin in test",
+        "twin in the same split",
+        "twin with another label",
+    }
+
+
 def test_validation_share(run_stage: Run, set_params: Any) -> None:
     write_fer()
     shares = []

@@ -17,6 +17,9 @@ import pandas as pd
 from stages.common.errors import UserError
 
 SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
+OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
+TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
+TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())
 THUMBNAIL = 16  # pixels; what near twins have in common is coarser than this
 PICTURE_ENDING = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
 
@@ -59,10 +62,10 @@ def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
     for twins in groups.values():
         (first_split, _, first_label, _), *others = sorted(twins)
         if any(label != first_label for _, _, label, _ in others):
-            reasons[[place for *_, place in twins]] = "twin with another label"
+            reasons[[place for *_, place in twins]] = OTHER_LABEL
             continue
         for split, _, _, place in others:
-            reasons[place] = "twin in the same split" if split == first_split else f"twin in {SPLITS[-first_split]}"
+            reasons[place] = SAME_SPLIT if split == first_split else TWIN[SPLITS[-first_split]]
     return reasons
 
 
@@ -93,5 +96,5 @@ def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: floa
             # In parts, so that memory does not grow with the product of both numbers.
             for part in np.array_split(here, max(len(here) // 1000, 1)):
                 likeness = np.maximum(flat[part] @ others, mirrored[part] @ others).max(axis=1, initial=-1)
-                reasons.iloc[part[likeness > correlation]] = f"near twin in {later}"
+                reasons.iloc[part[likeness > correlation]] = NEAR_TWIN[later]
     return reasons
