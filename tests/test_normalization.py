@@ -35,3 +35,17 @@ def test_equal_to_keras_up_to_rounding(training: bool, trainable: bool, precisio
         np.testing.assert_allclose(own, other, rtol=limit, atol=limit * np.abs(other).max())
     moved = not np.array_equal(ours.get_weights()[2], np.linspace(0, 2, 8).astype(np.float32))
     assert moved == (training and trainable)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_the_fused_kernel_is_for_learning_only(training: bool, trainable: bool) -> None:
+    layer = FusedBatchNormalization(trainable=trainable)
+    layer.build((2, 9, 9, 8))
+    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(tf.zeros((2, 9, 9, 8))).graph
+    fused = "FusedBatchNormV3" in {operation.type for operation in graph.get_operations()}
+    assert fused == (training and trainable)
+
+
+def test_numbers_keep_all_their_bits_on_a_gpu() -> None:
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

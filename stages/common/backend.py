@@ -27,6 +27,8 @@ with _silent_stderr():
 
 # It also warns of compiling the network again for the last, smaller batch, which is meant.
 tf.get_logger().setLevel("ERROR")
+# A GPU from Ampere on would multiply with 10 bits after the point: the forms of a model would differ by more than 1e-4.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 __all__ = ["deterministic", "keras", "tf"]
 
