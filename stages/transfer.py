@@ -33,8 +33,12 @@ def main() -> None:
     balance = section.number("balance", 0, 1)
     fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
     kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
-    if fresh and (kept or taught):
-        raise UserError("params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.")
+    frozen_blocks, frozen_batchnorm = section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm")
+    if fresh and (kept or taught or frozen_blocks or frozen_batchnorm):
+        raise UserError(
+            "params.yaml: with finetune.start scratch set finetune.kept_weights, finetune.taught and "
+            "finetune.frozen_blocks to 0 and finetune.frozen_batchnorm to false."
+        )
     rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
@@ -54,7 +58,7 @@ def main() -> None:
     if taught and rehearsed:
         teacher = model.for_training(faces.size, len(emotions))
         teacher.set_weights(before)
-    model.freeze(network, section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm"))
+    model.freeze(network, frozen_blocks, frozen_batchnorm)
     files = [file for source in sources for file in source.faces.files]
     place = work.folder(
         "transfer",

@@ -313,11 +313,22 @@ def test_transfer_from_scratch_with_kept_weights_and_with_a_teacher(tmp_path: Pa
     transfer("kept_weights: 0.25", "kept_weights: 1")
     assert validation("transfer", "fer2013_validation") == validation("pretrain", "validation"), "nothing is forgotten"
     change(folder, "start: pretrain", "start: scratch")
-    assert fail(start("transfer", folder)) == (
-        "error: params.yaml: with finetune.start scratch set finetune.kept_weights and finetune.taught to 0.\n"
+    refused = (
+        "error: params.yaml: with finetune.start scratch set finetune.kept_weights, finetune.taught and "
+        "finetune.frozen_blocks to 0 and finetune.frozen_batchnorm to false.\n"
     )
+    assert fail(start("transfer", folder)) == refused
+    change(folder, "kept_weights: 1, taught: 0", "kept_weights: 0, taught: 0")
+    for right, wrong in (
+        ("frozen_blocks: 0", "frozen_blocks: 1"),
+        ("frozen_batchnorm: false", "frozen_batchnorm: true"),
+    ):
+        change(folder, right, wrong)
+        assert fail(start("transfer", folder)) == refused
+        change(folder, wrong, right)
     (folder / "data/models/pretrain.weights.h5").write_bytes(b"")
-    fresh = transfer("kept_weights: 1", "kept_weights: 0")
+    finish(start("transfer", folder))
+    fresh = arrays(folder / "data/models/transfer.weights.h5")
     assert any((fresh[name] != after[name]).any() for name in after)
 
 
