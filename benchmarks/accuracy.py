@@ -71,16 +71,17 @@ def read_tests(archive: Path, kept: Path, folder: Path) -> tuple[Test, Test]:
     emotions = list(params.emotions())
     classes = params.section("index.fer2013").table("classes")
     merged = pd.read_csv(index / "merged.csv")
-    wanted = {f"test/{line.split('/', 1)[1].rpartition('.')[0]}" for line in kept.read_text().split()}
-    if missing := wanted - set(table["id"]):
-        raise UserError(f"{kept} names {min(missing)}, which is not in {archive}.")
+    wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
+    used = table[[classes[label] is not None for label in table["label"]]]
+    if missing := wanted.keys() - set(used["id"]):
+        raise UserError(f"{kept} names {wanted[min(missing)]}, which is no test picture of {archive} of a used class.")
 
     def choose(ids: set[str]) -> Test:
         rows = table[table["id"].isin(ids)]
         label = np.array([emotions.index(str(classes[label])) for label in rows["label"]])
         return Test(pictures[rows["row"]], label, rows["id"].to_numpy())
 
-    return choose(set(merged.loc[merged["split"] == "test", "id"])), choose(wanted)
+    return choose(set(merged.loc[merged["split"] == "test", "id"])), choose(set(wanted))
 
 
 def measure(model: Model, path: Path, untouched: Test, original: Test) -> dict[str, tuple[float, str]]:

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.stage import Cost, run_stage
+from stages.common.errors import run
 from stages.common.faces import Box, overlap
 from stages.common.images import BadPictureError, decode
 from stages.common.labels import ANNOTATORS, SIDES
@@ -216,4 +217,4 @@ def write_manifest(photos: list[Photo], count: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

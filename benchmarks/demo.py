@@ -31,6 +31,7 @@ from demo.reading import read_frame
 from demo.video import VideoWriter
 from stages.common import archives, fer2013
 from stages.common.archives import Entry
+from stages.common.errors import run
 from stages.common.images import decode, encode_jpeg, resize
 from stages.common.photos import Shot, korean_photo
 
@@ -211,4 +212,4 @@ def print_start(frames: list[np.ndarray], model: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from stages.common.errors import run
 from stages.common.faces import DETECTORS, Box, Search, find_faces, overlap, search_from_params
 from stages.common.images import decode
 from stages.common.photos import Shot, korean_photo
@@ -89,4 +90,4 @@ def print_row(name: str, examples: Sequence[Example], search: Search) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,6 +25,7 @@ import psutil
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
+from stages.common import errors
 from stages.common.imitate_aihub import EMOTIONS, QUALITY, Delivery, orders, write_deliveries
 from stages.common.imitate_labels import label_record
 from stages.common.packing import jpeg
@@ -177,4 +178,4 @@ def memory_of(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -18,6 +18,7 @@ import cv2
 from benchmarks.stage import run_stage
 from stages.common import archives, fer2013
 from stages.common.archives import Entry
+from stages.common.errors import run
 
 LOOP = 2000  # images
 
@@ -71,4 +72,4 @@ def plain_loop(images: list[Path], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

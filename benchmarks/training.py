@@ -21,6 +21,7 @@ from numpy.lib.format import open_memmap
 from stages.common import augment, model, params, training
 from stages.common.backend import deterministic, keras, tf
 from stages.common.dataset import Faces, Source, batches
+from stages.common.errors import run
 
 IMAGES = 4096  # in each of the epochs that are compared
 LENGTHS = (2048, 4096, 8192, 16384)  # images in the epochs that the line is drawn through
@@ -171,4 +172,4 @@ def train_and_watch(folder: Path, images: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,6 +16,7 @@ from benchmarks.stage import run_stage
 from demo.models import Model
 from stages.common import fer2013
 from stages.common.bootstrap import Bootstrap
+from stages.common.errors import UserError
 from stages.common.faces import overlap
 from stages.common.images import decode, upright_size
 from stages.common.tables import read_table
@@ -67,6 +68,17 @@ def test_the_stage_runs_on_the_manifest_of_the_benchmark(photo: crop.Photo, tmp_
     assert read_table(tmp_path / "data/crops/training_happy.csv")["method"].tolist() == ["verified"] * 3
     assert 0 < cost.seconds < 60
     assert 50 < cost.megabytes < 300
+
+
+def test_a_stage_that_stops_says_why(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^stages\.rename stopped: error: gone does not exist\. Set data\.korean in "):
+        run_stage(tmp_path, "rename", data={"korean": "gone"})
+
+
+def test_each_benchmark_says_in_one_sentence_what_is_wrong() -> None:
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "def main()" not in text or text.endswith(("    run(main)\n", "    errors.run(main)\n")), path.name
 
 
 def test_box_turns_with_the_face() -> None:
@@ -156,6 +168,19 @@ def test_the_stand_in_keeps_to_one_distortion() -> None:
     light = standin.distort(np.full((48, 48), 200, np.uint8))
     assert light[:, 0].max() < 40
     assert light[:, -1].min() > 190
+
+
+@pytest.mark.parametrize("kind", ["unused", "gone", "no path"])
+def test_kept_pictures_that_cannot_be_scored(both_sides: Path, tmp_path: Path, kind: str) -> None:
+    tests = [picture for picture in fer2013.find_pictures(both_sides / "archive.zip") if picture.split == "test"]
+    unused = next(picture.path for picture in tests if picture.label == "fear")
+    lines = {"unused": unused.replace("test", "validation", 1), "gone": "validation/happy/gone.jpg", "no path": "a.jpg"}
+    line = lines[kind]
+    (tmp_path / "kept.txt").write_text(line)
+    place = tmp_path / "place"
+    place.mkdir()
+    with pytest.raises(UserError, match=rf"kept\.txt names {line}, which is no test picture of .* of a used class\.$"):
+        accuracy.read_tests(both_sides / "archive.zip", tmp_path / "kept.txt", place)
 
 
 def test_both_protocols_and_their_figures(both_sides: Path, tmp_path: Path, model_folder: Path) -> None:
