@@ -200,6 +200,15 @@ def test_no_scheduler_is_one_sentence(place: Path) -> None:
                 list(ordered_map(str, [1], "dask", 0, address))
 
 
+def test_no_cluster_of_its_own_is_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("Cluster failed to start: Too many open files")
+
+    monkeypatch.setattr("distributed.LocalCluster", fail)
+    with pytest.raises(UserError, match=r"^No Dask cluster starts on this machine \(.*\); lower runtime\.workers in "):
+        list(ordered_map(str, [1], "dask", 2))
+
+
 def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     import dask
 

@@ -98,7 +98,12 @@ def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], workers:
             silence_logs="CRITICAL",
         )
         client = Client(cluster, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        if not address:
+            raise UserError(
+                f"No Dask cluster starts on this machine ({error}); lower runtime.workers in params.yaml, or set "
+                "runtime.engine to processes."
+            ) from None
         raise UserError(
             f"No Dask scheduler answers at {address} ({error}); start it, or correct runtime.address in params.yaml."
         ) from None
