@@ -84,9 +84,12 @@ def test_csv_named_alone(tmp_path: Path) -> None:
     [
         (b"emotion,pixels\n0,1\n", r"fer2013\.csv has no column Usage"),
         (b"", r"fer2013\.csv has no column Usage, emotion, pixels"),
-        (b"emotion,pixels,Usage\n7,1,Training\n", r"fer2013\.csv, line 2: no emotion 0 to 6"),
-        (b"emotion,pixels,Usage\n0,1,Training\n,1,Training\n", r"fer2013\.csv, line 3: no emotion 0 to 6"),
-        (b"emotion,pixels,Usage\n0,1 2 3", r"fer2013\.csv, line 2: no emotion 0 to 6 and Usage"),
+        (b"emotion,pixels,Usage\n7,1,Training\n", r"fer2013\.csv, line 2: emotion must be 0 to 6"),
+        (b"emotion,pixels,Usage\n0,1,Training\n,1,Training\n", r"fer2013\.csv, line 3: emotion must be 0 to 6"),
+        (
+            b"emotion,pixels,Usage\n0,1 2 3",
+            r"fer2013\.csv, line 2: emotion .* and Usage one of Training, PublicTest, PrivateTest;",
+        ),
         (b'emotion,pixels,Usage\n0,"' + b"1 " * 100_000, r"fer2013\.csv is damaged"),
         (b"\xff\xfe\xb1\xe2", r"fer2013\.csv is damaged"),
     ],

@@ -78,7 +78,10 @@ def _rows(rows: "csv.DictReader[str]", entry: Entry) -> Iterator[Picture]:
         raise UserError(f"{entry.place} has no column {', '.join(sorted(missing))}; fetch the file again.")
     for row in rows:
         if row["Usage"] not in CSV_SPLITS or row["emotion"] not in list("0123456"):
-            raise UserError(f"{entry.place}, line {rows.line_num}: no emotion 0 to 6 and Usage; fetch the file again.")
+            raise UserError(
+                f"{entry.place}, line {rows.line_num}: emotion must be 0 to 6 and Usage one of "
+                f"{', '.join(CSV_SPLITS)}; fetch the file again."
+            )
         split, label = CSV_SPLITS[row["Usage"]], CLASSES[int(row["emotion"])]
         line = f"{rows.line_num:05}"
         yield Picture(split, label, f"{split}/{label}/{line}", f"{entry.place}:{line}", row["pixels"] or "")
