@@ -23,8 +23,7 @@ AGAINST ?= HEAD^
 gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.fall
 	@dvc metrics diff --json $(AGAINST) | python -m stages.common.gate
 
-demo: .venv/installed  ## start the page that reads faces (first trains a model on drawn faces if there is none)
-	@ls data/export/*.onnx >/dev/null 2>&1 || ls weights/fer2013.onnx >/dev/null 2>&1 || dvc repro export
+demo: .venv/installed  ## start the page that reads faces
 	@python -m demo --web
 
 test: .venv/installed-dev  ## run all tests

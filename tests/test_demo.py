@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zlib
@@ -251,30 +250,6 @@ def test_a_model_of_drawn_faces_only_if_there_is_no_other(place: Path, model_fol
     assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export/after.onnx"]
     Path("weights/fer2013.onnx").unlink()
     assert [model.card.name for model in find_models()] == ["data/export/after.onnx"]
-
-
-@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        ("data/export/after.onnx", ["python -m demo --web"]),
-        ("weights/fer2013.onnx", ["python -m demo --web"]),
-        ("data/export/after.keras", ["dvc repro export", "python -m demo --web"]),
-    ],
-)
-def test_make_demo_trains_only_if_there_is_no_model(place: Path, model: str, expected: list[str]) -> None:
-    for name in ("python", "dvc"):
-        program = place / ".venv/bin" / name
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(f'#!/bin/sh\necho {name} "$@"\n')
-        program.chmod(0o755)
-    (place / model).parent.mkdir(parents=True)
-    (place / model).touch()
-    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/installed", "demo"]
-    # A make around the tests would have this one speak of folders.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines() == expected
 
 
 def film(path: Path, frames: int, rate: float = 10, step: int = 4) -> np.ndarray:
