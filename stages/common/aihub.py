@@ -1,4 +1,4 @@
-"""File names of AI-Hub 82 「한국인 감정인식을 위한 복합 영상」: repaired, taken apart, and joined with their labels.
+"""File names of AI-Hub 82 「한국인 감정인식을 위한 복합 영상」: repaired and taken apart.
 
 `<64 hex>_<남|여>_<age>_<감정>_<배경>_<YYYYMMDDhhmmss>-<bbb>-<nnn>.jpg`: the hash is the person, person + time + bbb one
 session of near-duplicates, and person + time + bbb + nnn one photo.
@@ -26,7 +26,7 @@ class Name:
 
     person: str  # 64 hex digits
     gender: str  # male, female
-    age: int  # years
+    age: int  # decade: 20 is 20 to 29
     emotion: str  # the uploader's, in Korean
     background: str  # in Korean
     session: str  # YYYYMMDDhhmmss-bbb
