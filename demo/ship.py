@@ -20,8 +20,9 @@ from demo.models import Model
 from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
-from stages.common.shipped import FOLDER
+from stages.common.shipped import FOLDER, ids_of
 from stages.export import EXPORT, MODELS, digest, digest_of_params
+from stages.pretrain import CSV
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     with open(copies[2], "w", encoding="utf-8") as file:
         file.write(f"# The network that {copies[1].name} fits; what it is and how it was made: docs/models.md.\n")
         index, network = params.section("index.fer2013").values, params.section("model").values
-        used = {name: index[name] for name in ("classes", "validation", "seed")}
+        used = {name: index[name] for name in ("classes", "validation", "seed")} | {"ids": ids_of(CSV)}
         description = {"emotions": params.emotions(), "image": {"size": card.size}, "index": {"fer2013": used}}
         YAML().dump(description | {"model": network}, file)
     return copies

@@ -8,8 +8,9 @@ data/predictions/<dataset>.csv with a row for each test face; data/examples/<dat
 stages/common/examples.py); and data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one
 of `emotions:` or `all`, `model` is before or after, shares are 0 to 1, and low and high end a 95 % interval. Of both:
   scores.csv       dataset, model, emotion, faces, figure, value, low, high. Figures of `all`: accuracy,
-                   balanced_accuracy, macro_f1, log_loss, ece, temperature, log_loss_calibrated, ece_calibrated;
-                   of an emotion: precision, recall, f1
+                   balanced_accuracy, macro_f1, log_loss, ece, temperature, log_loss_calibrated, ece_calibrated,
+                   ece_chance (to be expected if the scaled probabilities were true); of an emotion: precision,
+                   recall, f1
   differences.csv  dataset, emotion, faces, before, after, difference (after - before), low, high, gained (faces right
                    after transfer alone), lost (right before it alone), p_value (exact McNemar). Accuracy; of an
                    emotion its recall
@@ -18,13 +19,13 @@ of `emotions:` or `all`, `model` is before or after, shares are 0 to 1, and low 
   reliability.csv  dataset, model, calibrated (True after temperature scaling), bin (1 to 15), low, high (edges of the
                    bin), faces, confidence (mean), accuracy
 Korean alone:
-  ceilings.csv     emotion (the uploader's label), faces, decided (faces with a majority of annotators), agreement
-                   (share of the decided whose majority is the uploader's label), low, high
+  ceilings.csv     emotion (the uploader's label), faces (with annotators), decided (with a majority of them), agreement
+                   (share of the faces whose majority is the uploader's label), low, high
   labels.csv       model, label (uploader, majority), emotion (by that label), faces, accuracy (of an emotion its
                    recall), low, high. The same faces for both labels: those for which both are among `emotions:`
-  people.csv       model, subset (all, seen, unseen: whether the person is in the training split too), people, faces,
-                   accuracy, low, high, difference (this accuracy - that on unseen people), difference_low,
-                   difference_high
+  people.csv       model, subset (all; seen: people who are in the training split, too; validation: who are in the
+                   validation split, too; unseen: the others), people, faces, accuracy, low, high, difference (this
+                   accuracy - that on unseen people; empty if all are), difference_low, difference_high
   groups.csv       attribute (gender, age, professional), group, people, faces, enough (True, or False: too few people
                    for a statement, and no accuracy), model, accuracy, low, high
   gaps.csv         attribute, model, best, worst (groups, among those with enough people), gap (difference of their
@@ -50,11 +51,11 @@ from stages.common.counts import write_metrics
 from stages.common.dataset import Faces, read_faces
 from stages.common.errors import run
 from stages.common.examples import write_examples
-from stages.common.groups import by_familiarity, by_group
+from stages.common.groups import FAMILIAR, UNKNOWN, by_familiarity, by_group
 from stages.common.labels import ANNOTATORS
 from stages.common.majority import majority
 from stages.common.paired import differences
-from stages.common.reliability import reliability
+from stages.common.reliability import chance_calibration_error, reliability
 from stages.common.robustness import DistortedFaces, Robustness, some_faces
 from stages.common.scores import ALL, resampled_scores, scores
 from stages.common.tables import read_table, write_table
@@ -102,7 +103,7 @@ def main() -> None:
             probability = probabilities[name] = predict(network, faces)
             temperature = fit_temperature(validation.label, predict(network, validation))
             for kind, part in {
-                "scores": score(faces.label, probability, temperature, bootstrap, emotions),
+                "scores": score(faces.label, probability, temperature, bootstrap, emotions, seed),
                 "reliability": reliabilities(faces.label, probability, temperature),
                 "robustness": distorted_accuracies(network, faces, robustness, unit, resamples, seed),
             }.items():
@@ -133,17 +134,21 @@ def rows_of_test(csv: Path) -> pd.DataFrame:
 
 
 def with_people(table: pd.DataFrame, everybody: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what the manifest says of each photo and its person, and `seen`: is the person in train, too?"""
+    """The rows with what the manifest says of each photo and its person, and `familiar`, one of FAMILIAR."""
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
     columns = ["id", *ATTRIBUTES, "uploader", *annotators]
     # Of hundreds of thousands of rows, only what is needed.
     manifests = (read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv")))
     photos = pd.concat(photos[photos["id"].isin(table["id"])] for photos in manifests)
     table = table.merge(photos, on="id", how="left", validate="one_to_one")
-    table["professional"] = table["professional"].map({"True": "yes", "False": "no", "": "unknown"})
+    table["professional"] = table["professional"].map({"True": "yes", "False": "no", "": UNKNOWN})
     table["age"] += "s"
     table["majority"] = majority(table[annotators].to_numpy())
-    table["seen"] = table["person"].isin(everybody.loc[everybody["split"] == "train", "person"])
+    table["annotated"] = (table[annotators] != "").any(axis=1)
+    trained, chosen = (
+        table["person"].isin(everybody.loc[everybody["split"] == split, "person"]) for split in ("train", "validation")
+    )
+    table["familiar"] = np.select([trained, chosen], FAMILIAR[:2], FAMILIAR[2])
     return table.drop(columns=annotators)
 
 
@@ -160,7 +165,7 @@ def keyed(table: pd.DataFrame, **keys: str) -> pd.DataFrame:
 
 
 def score(
-    label: np.ndarray, probability: np.ndarray, temperature: float, bootstrap: Bootstrap, emotions: list[str]
+    label: np.ndarray, probability: np.ndarray, temperature: float, bootstrap: Bootstrap, emotions: list[str], seed: int
 ) -> pd.DataFrame:
     """The rows of scores.csv for one model and data set."""
     resampled = resampled_scores(bootstrap, label, probability, temperature, emotions)
@@ -170,6 +175,8 @@ def score(
         (emotion, faces[emotion], figure, value, *interval(resampled.get((emotion, figure), np.array([]))))
         for (emotion, figure), value in scores(label, probability, temperature, emotions).items()
     ]
+    chance = chance_calibration_error(apply_temperature(probability, temperature), len(bootstrap.weights), seed)
+    rows.append((ALL, len(label), "ece_chance", chance, np.nan, np.nan))
     return pd.DataFrame(rows, columns=["emotion", "faces", "figure", "value", "low", "high"])
 
 
@@ -204,20 +211,20 @@ def people_tables(
 ) -> dict[str, pd.DataFrame]:
     """The tables that only the Korean faces have, by name; `table` is as `with_people` returns it."""
     parts: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
-    person, uploader, seen = (table[name].to_numpy() for name in ("person", "uploader", "majority"))
-    label = table["label"].to_numpy()
+    person, label, uploader, seen_by_most, annotated, familiar = (
+        table[name].to_numpy() for name in ("person", "label", "uploader", "majority", "annotated", "familiar")
+    )
     for name, probability in probabilities.items():
         answer = np.array(emotions, object)[probability.argmax(axis=1)]
         right = answer == label
-        parts["labels"].append(keyed(by_label(uploader, seen, answer, bootstrap, emotions), model=name))
-        familiar = by_familiarity(right, person, table["seen"].to_numpy(), bootstrap)
-        parts["people"].append(keyed(familiar, model=name))
+        parts["labels"].append(keyed(by_label(uploader, seen_by_most, answer, bootstrap, emotions), model=name))
+        parts["people"].append(keyed(by_familiarity(right, person, familiar, bootstrap), model=name))
         for attribute in ATTRIBUTES:
             groups, gap = by_group(right, person, table[attribute].to_numpy(), least, bootstrap)
             groups.insert(4, "model", name)
             parts["groups"].append(keyed(groups, attribute=attribute))
             parts["gaps"].append(keyed(gap, attribute=attribute, model=name))
-    return {"ceilings": ceilings(uploader, seen, bootstrap, emotions)} | {
+    return {"ceilings": ceilings(uploader, seen_by_most, annotated, bootstrap, emotions)} | {
         kind: pd.concat(tables) for kind, tables in parts.items()
     }
 

@@ -30,7 +30,7 @@ def main() -> None:
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := section.optional_text("weights"):
         network = model.for_training(faces.size, len(emotions))
-        shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE)
+        shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE, CSV)
         model.load_weights(network, shipped.files(name)[0])
         model.save_weights(network, WEIGHTS)
         figures = {"train": training.validate(network, faces), "validation": training.validate(network, validation)}
@@ -52,7 +52,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     teacher = None
     if name:
         # It looks at the very same distorted pictures.
-        shipped.check(name, emotions, faces.size, ["view"])
+        shipped.check(name, emotions, faces.size, ["view"], CSV)
         teacher = shipped.network(name, len(emotions))
     place = work.folder(
         "pretrain",

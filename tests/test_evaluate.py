@@ -41,9 +41,9 @@ def rows(place: Path) -> pd.DataFrame:
 def test_rows_know_their_people(rows: pd.DataFrame) -> None:
     assert rows.to_dict("records") == [
         {"id": "b", "path": "b.jpg", "label": "happy", "person": "ann", "gender": "female", "age": "20s"}
-        | {"professional": "yes", "uploader": "happy", "majority": "happy", "seen": True},
+        | {"professional": "yes", "uploader": "happy", "majority": "happy", "annotated": True, "familiar": "seen"},
         {"id": "a", "path": "a.jpg", "label": "sad", "person": "bob", "gender": "male", "age": "60s"}
-        | {"professional": "unknown", "uploader": "sad", "majority": "", "seen": False},
+        | {"professional": "unknown", "uploader": "sad", "majority": "", "annotated": True, "familiar": "validation"},
     ]
 
 

@@ -25,6 +25,7 @@ from stages.common.errors import UserError
 from stages.common.model import save_weights
 from stages.common.model_card import ModelCard, from_texts, to_texts
 from stages.common.model_files import write_keras, write_onnx
+from stages.common.tables import read_table, write_table
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])
@@ -39,8 +40,8 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
         (place / "data/arrays" / dataset).mkdir(parents=True)
         (place / "data/csvs" / dataset).mkdir(parents=True)
         np.save(place / f"data/arrays/{dataset}/train.npy", noise(len(dataset), 60, 48, 48))
-        rows = [("train", n, EMOTIONS[n % 3], ("validation", "test")[n % 2], f"{n}.jpg") for n in range(60)]
-        table = pd.DataFrame(rows, columns=["array", "row", "label", "split", "path"])
+        rows = [("train", n, f"T{n}", f"{n}.jpg", EMOTIONS[n % 3], ("validation", "test")[n % 2]) for n in range(60)]
+        table = pd.DataFrame(rows, columns=["array", "row", "id", "path", "label", "split"])
         table.to_csv(place / f"data/csvs/{dataset}/merged.csv", index=False)
         (place / "data/sample" / dataset).mkdir(parents=True)
     for number in range(60):
@@ -147,9 +148,15 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     assert (copy.predict(pictures) == original.predict(pictures)).all()
     onnx.checker.check_model(onnx.load(files[0]))
     assert shipped.network("mine", 3).count_params() == model.for_training(48, 3).count_params()
-    shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE)
+    csv = Path("data/csvs/fer2013/merged.csv")
+    shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE, csv)
     with pytest.raises(UserError, match=r"image\.size is 40, but weights/mine\.yaml has 48"):
-        shipped.check("mine", list(params.emotions()), 40, [])
+        shipped.check("mine", list(params.emotions()), 40, [], csv)
+    # The same pictures read from fer2013.csv have other ids, so that others of them are validation.
+    table = read_table(csv).assign(id=[f"train/happy/{number:05}" for number in range(len(read_table(csv)))])
+    write_table(table, Path("lines.csv"))
+    with pytest.raises(UserError, match=r"mine\.yaml was made with FER2013 as Kaggle's folders .* point data\.fer2013"):
+        shipped.check("mine", list(params.emotions()), 48, [], Path("lines.csv"))
     save_weights(random_network(48, 3, 9), Path("data/models/pretrain.weights.h5"))
     with pytest.raises(UserError, match="was made from other weights"):
         ship.ship("mine", "before", "abc")

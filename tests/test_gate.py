@@ -77,7 +77,7 @@ def changed(**recalls: float) -> dict[str, Any]:
 
 
 def test_a_fall_is_named_and_fails(repository: Path) -> None:
-    assert gate(repository) == (0, "No emotion's recall fell by more than 10 points.\n")
+    assert gate(repository) == (0, "No emotion's recall or precision fell by more than 10 points.\n")
     worse = changed(korean_after_happy=0.75, fer2013_before_sad=0.3, fer2013_after_sad=0.55)
     write(repository, worse)
     uncommitted = gate(repository, "HEAD")
@@ -86,8 +86,8 @@ def test_a_fall_is_named_and_fails(repository: Path) -> None:
     code, output = uncommitted
     assert code == 1
     assert output == (
-        "error: sad (fer2013, before transfer) fell from 60.0% to 30.0%; happy (korean, after transfer) fell from "
-        "90.0% to 75.0%. limits.fall in params.yaml allows 10 points; find out why, or raise it.\n"
+        "error: recall of sad (fer2013, before transfer) fell from 60.0% to 30.0%; recall of happy (korean, after "
+        "transfer) fell from 90.0% to 75.0%. limits.fall in params.yaml allows 10 points; find out why, or raise it.\n"
     )
 
 
@@ -97,11 +97,13 @@ def test_figures_that_are_gone_fail(repository: Path) -> None:
     write(repository, figures)
     code, output = gate(repository, "HEAD")
     assert code == 1
-    assert output.startswith("error: happy (korean, after transfer) has no recall any more. ")
+    assert output.startswith("error: precision of happy (korean, after transfer) is gone; recall of happy (")
     (repository / "metrics/evaluate.json").unlink()
-    code, output = gate(repository, "HEAD")
-    assert code == 1
-    assert "sad (fer2013, before transfer) has no recall any more" in output
+    commit(repository)
+    for revision in ("HEAD", "HEAD^"):
+        code, output = gate(repository, revision)
+        assert code == 1
+        assert "metrics/evaluate.json is missing, so nothing can be compared" in output
 
 
 def test_a_revision_that_does_not_exist_fails(repository: Path) -> None:
@@ -115,6 +117,8 @@ def test_the_limit_is_a_param(set_params: Callable[..., None], monkeypatch: pyte
 
     def stop(limit: float) -> str:
         set_params({"limits.fall": limit})
+        Path("metrics").mkdir(exist_ok=True)
+        Path("metrics/evaluate.json").touch()
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"metrics/evaluate.json": {name: FALL}})))
         try:
             errors.run(main)
@@ -123,7 +127,7 @@ def test_the_limit_is_a_param(set_params: Callable[..., None], monkeypatch: pyte
         return ""
 
     assert stop(0.15) == ""
-    assert "happy (korean, after transfer) fell from 90.0% to 75.0%" in stop(0.14)
+    assert "recall of happy (korean, after transfer) fell from 90.0% to 75.0%" in stop(0.14)
     assert "limits.fall is 2, but must be a number from 0 to 1" in stop(2)
 
 
@@ -133,7 +137,7 @@ def test_rises_new_figures_and_a_fall_by_just_the_limit_pass() -> None:
             "korean.after.happy.recall": FALL,
             "korean.after.sad.recall": {"old": 0.1, "new": 0.9, "diff": 0.8},
             "korean.after.anxious.recall": {"new": 0.1},
-            "korean.after.happy.precision": {"old": 0.9, "new": 0.1, "diff": -0.8},
+            "korean.after.happy.f1": {"old": 0.9, "new": 0.1, "diff": -0.8},
             "korean.after.accuracy": {"old": 0.9, "new": 0.1, "diff": -0.8},
         },
         0.15,

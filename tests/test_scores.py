@@ -9,6 +9,7 @@ from sklearn import metrics as sklearn
 from stages.common.bootstrap import Bootstrap
 from stages.common.calibration import apply_temperature
 from stages.common.comparison import agreement, distortions, parts, table
+from stages.common.reliability import chance_calibration_error, expected_calibration_error
 from stages.common.scores import confusion, resampled_scores, scores
 
 EMOTIONS = ["angry", "happy", "sad"]
@@ -103,13 +104,22 @@ def test_a_class_that_a_resample_lacks_is_left_out_of_its_means() -> None:
     assert np.allclose(found["all", "macro_f1"], 1)
 
 
+def test_the_error_by_chance_is_that_of_labels_drawn_from_the_probabilities() -> None:
+    random = np.random.default_rng(4)
+    probability = random.dirichlet([0.6, 0.6, 0.6], 200)
+    drawn = [[random.choice(3, p=p) for p in probability] for _ in range(100)]
+    expected = np.mean([expected_calibration_error(np.array(label), probability) for label in drawn])
+    assert chance_calibration_error(probability, 400, 1) == pytest.approx(expected, rel=0.05)
+    assert chance_calibration_error(np.repeat(probability, 100, axis=0), 20, 1) < expected / 5
+
+
 def test_confusion_has_labels_in_rows() -> None:
     assert np.allclose(confusion(LABEL, PROBABILITY), [[0.75, 0.25, 0], [0.5, 0.5, 0], [0.25, 0.25, 0.5]])
 
 
 def test_table_shows_percent_intervals_and_difference() -> None:
     def figures(accuracy: float, happy: float) -> dict[str, Any]:
-        names = ("balanced_accuracy", "macro_f1", "ece", "ece_calibrated")
+        names = ("balanced_accuracy", "macro_f1", "ece", "ece_calibrated", "ece_chance")
         return {"faces": 1234, "accuracy": accuracy, "happy": {"recall": happy}} | dict.fromkeys(names, 0.25)
 
     def ends(low: float, high: float) -> Any:
@@ -133,6 +143,7 @@ def test_table_shows_percent_intervals_and_difference() -> None:
     )
     assert " ".join(lines[2].split()) == "happy 56 100.0 [40.0, 60.0] 99.5 [70.0, 90.0] -0.5 [-1.0, +0.2] 0.250"
     assert lines[4].split()[-1] == "+0.0"
+    assert lines[-1].split() == ["by", "chance", "alone", "1,234", "25.0", "25.0", "+0.0"]
     certain = dict.fromkeys(("before", "after"), figures(1, 1) | dict.fromkeys(("ece", "ece_calibrated"), 1.0))
     widest = table("Test faces", certain, dict.fromkeys(certain, ends(1, 1)), differences)
     assert " 56 100.0 [100.0, 100.0] 100.0 [100.0, 100.0] -0.5" in " ".join(widest.split()), "columns run together"
@@ -140,12 +151,11 @@ def test_table_shows_percent_intervals_and_difference() -> None:
 
 
 def test_agreement_is_a_sentence() -> None:
-    text = agreement({"all": {"agreement": 0.8}, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
-    assert "80.0%" in text and "happy 92.0%, sad 60.0%" in text
-    assert "(all" not in text
-    assert "happy 92.0%, sad -" in agreement(
-        {"all": {"agreement": 0.9}, "happy": {"agreement": 0.92}, "sad": {"faces": 3}}
-    )
+    everybody = {"agreement": 0.8, "faces": 1000, "decided": 900}
+    text = agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
+    assert "80.0% of 1,000\nKorean test faces (happy 92.0%, sad 60.0%);\nin 10.0% no two" in text
+    assert "happy 92.0%, sad -" in agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"faces": 0}})
+    assert agreement({"all": {"faces": 0, "decided": 0}}) == "No annotator has looked at the Korean test faces."
 
 
 def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
@@ -154,7 +164,9 @@ def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
     text = parts(
         {
             "labels": {m: {"uploader": {"all": half}, "majority": {"all": half}} for m in ("before", "after")},
-            "people": {m: {"seen": nobody, "unseen": half | {"people": 9}} for m in ("before", "after")},
+            "people": {
+                m: {"seen": nobody, "validation": nobody, "unseen": half | {"people": 9}} for m in ("before", "after")
+            },
             "groups": {"age": {"60s": dict.fromkeys(("before", "after"), few)}},
             "gaps": {
                 "age": {m: {"smallest_people": 2} for m in ("before", "after")},

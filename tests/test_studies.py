@@ -8,7 +8,7 @@ import pytest
 
 from stages.common import charts, studies
 from stages.common.errors import UserError
-from stages.common.studies import Run, cells, draw, markdown, read_runs, summary
+from stages.common.studies import Run, cells, draw, markdown, ran, read_runs, summary
 
 ROOT = Path(__file__).parent.parent
 BASE: dict[str, Any] = {
@@ -72,6 +72,26 @@ def test_nothing_to_compare_and_an_unknown_value_are_one_sentence() -> None:
         summary([one(0.5)], ["finetune.lrr"])
 
 
+LOCK = """
+schema: '2.0'
+stages:
+  pretrain: {deps: [{path: data, md5: 0a}], outs: [{path: before, md5: 1a}]}
+  transfer: {deps: [{path: before, md5: 1a}], outs: [{path: after, md5: 2a}]}
+  evaluate: {deps: [{path: after, md5: 2a}, {path: stages/evaluate.py, md5: 3a}], outs: [{path: scores, md5: 4a}]}
+"""
+
+
+def test_figures_of_a_stage_that_did_not_run_are_of_another_run() -> None:
+    assert all(ran(LOCK, stage) for stage in studies.FIGURES)
+    ended_with_transfer = LOCK.replace("outs: [{path: after, md5: 2a}]", "outs: [{path: after, md5: 2b}]")
+    assert [ran(ended_with_transfer, stage) for stage in studies.FIGURES] == [True, True, False]
+    assert not ran("stages: {}", "transfer")
+    commit = {"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": None}
+    for lock, finished in ((LOCK, True), (ended_with_transfer, False)):
+        runs = read_runs([commit], "evaluate", {"a": lock}.__getitem__)
+        assert [bool(run.figures) for run in runs] == [finished]
+
+
 def shown(lr: float, seed: int, accuracy: float) -> dict[str, Any]:
     """What `dvc exp show --json` says of one run."""
     scores = {model: {"accuracy": accuracy} for model in ("before", "after")}
@@ -89,11 +109,9 @@ def shown(lr: float, seed: int, accuracy: float) -> dict[str, Any]:
 
 def test_runs_are_read_from_what_dvc_shows() -> None:
     queued = {"params": shown(1, 1, 0)["params"], "metrics": {"metrics/evaluate.json": {"error": "not there"}}}
-    experiments = [{"revs": [{"data": shown(0.1, 2, 0.75)}]}, {"revs": [{"data": queued}]}, {"revs": [{"data": None}]}]
-    runs = read_runs(
-        [{"data": shown(0.2, 1, 0.5), "experiments": None}, {"data": shown(0.2, 1, 0.5), "experiments": experiments}],
-        studies.FIGURES["evaluate"],
-    )
+    experiments = [{"revs": [{"data": data, "rev": "a"}]} for data in (shown(0.1, 2, 0.75), queued, None)]
+    commits = [{"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": found} for found in (None, experiments)]
+    runs = read_runs(commits, "evaluate", {"a": LOCK}.__getitem__)
     assert [run.params for run in runs] == [
         {"finetune.lr": lr, "finetune.seed": seed} for lr, seed in ((0.2, 1), (0.2, 1), (0.1, 2), (1, 1))
     ]
@@ -102,8 +120,9 @@ def test_runs_are_read_from_what_dvc_shows() -> None:
 
 
 def test_of_runs_that_ended_with_pretrain_nothing_else_is_read() -> None:
-    experiments = [{"revs": [{"data": shown(0.1, 1, 0.75)}]}]
-    runs = read_runs([{"data": shown(0.2, 1, 0.5), "experiments": experiments}], studies.FIGURES["pretrain"])
+    experiments = [{"revs": [{"data": shown(0.1, 1, 0.75), "rev": "a"}]}]
+    commit = {"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": experiments}
+    runs = read_runs([commit], "pretrain", {"a": LOCK}.__getitem__)
     assert markdown(summary(runs, ["finetune.lr"])).splitlines() == [
         "| finetune.lr | runs | FER2013 validation |",
         "|---|---|---|",
@@ -164,9 +183,9 @@ def test_outside_a_repository_it_is_one_sentence(tmp_path: Path, monkeypatch: py
 def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["studies", "rate", "finetune.lr"])
-    answer = [
-        {"data": shown(0.2, 1, 0.5), "experiments": [{"revs": [{"data": shown(1e-5, 2, 0.75)}]}]},
-    ]
+    Path("dvc.lock").write_text(LOCK)
+    experiments = [{"revs": [{"data": shown(1e-5, 2, 0.75), "rev": "workspace"}]}]
+    answer = [{"data": shown(0.2, 1, 0.5), "rev": "workspace", "experiments": experiments}]
     done = type("Done", (), {"returncode": 0, "stdout": json.dumps(answer), "stderr": ""})
     monkeypatch.setattr(studies.subprocess, "run", lambda *_, **__: done)
     studies.main()

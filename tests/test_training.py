@@ -219,6 +219,7 @@ def ship(folder: Path, name: str) -> bytes:
     """Make what pretrain wrote a network of the folder weights/."""
     (folder / "weights").mkdir()
     values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
+    values["index"]["fer2013"]["ids"] = "files"
     description = {key: values[key] for key in ("emotions", "index", "model")} | {"image": {"size": 16}}
     (folder / f"weights/{name}.yaml").write_text(json.dumps(description), encoding="utf-8")
     return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()

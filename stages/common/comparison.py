@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import UserError, run
+from stages.common.groups import FAMILIAR
 
 METRICS = Path("metrics/evaluate.json")
 INTERVALS = Path("metrics/intervals.json")
@@ -20,6 +21,7 @@ SHARES = {
     "macro_f1": "macro F1",
     "ece": "ECE",
     "ece_calibrated": "scaled ECE",
+    "ece_chance": "  by chance alone",
 }
 
 
@@ -55,20 +57,29 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
             f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
         )
     for figure, label in SHARES.items():
-        before, after = (_interval(metrics[m][figure], **intervals[m][figure]) for m in MODELS)
+        # What is expected of chance has no interval.
+        before, after = (
+            _interval(metrics[m][figure], **intervals[m][figure])
+            if figure in intervals[m]
+            else f"{100 * metrics[m][figure]:.1f}"
+            for m in MODELS
+        )
         change = f"{100 * (metrics['after'][figure] - metrics['before'][figure]):+.1f}"
         lines.append(f"  {label:18}{metrics['before']['faces']:>6,}{before:>21}{after:>21}{change:>11}")
     return "\n".join(lines)
 
 
 def agreement(ceilings: dict[str, Any]) -> str:
-    """How often the annotators' majority is the uploader's label, in a sentence."""
-    # Without labels of an emotion its annotators have no majority anywhere.
+    """On how many faces the annotators' majority is the uploader's label, in a sentence."""
+    if "agreement" not in ceilings["all"]:
+        return "No annotator has looked at the Korean test faces."
     shares = {name: f"{value['agreement']:.1%}" if "agreement" in value else "-" for name, value in ceilings.items()}
     emotions = ", ".join(f"{name} {share}" for name, share in shares.items() if name != "all")
+    faces, decided = ceilings["all"]["faces"], ceilings["all"]["decided"]
     return (
-        f"The majority of the annotators sees what the uploader meant in {shares['all']} of the\n"
-        f"Korean test faces ({emotions})."
+        f"At least two of the three annotators see what the uploader meant in {shares['all']} of {faces:,}\n"
+        f"Korean test faces ({emotions});\n"
+        f"in {1 - decided / faces:.1%} no two of them agree on anything."
     )
 
 
@@ -78,7 +89,7 @@ def parts(analysis: dict[str, Any]) -> str:
         (f"{name}'s label", {m: analysis["labels"][m][name]["all"] for m in MODELS})
         for name in ("uploader", "majority")
     ]
-    rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in ("seen", "unseen")]
+    rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in FAMILIAR]
     for attribute, groups in analysis["groups"].items():
         rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
     lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]

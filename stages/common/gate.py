@@ -1,7 +1,7 @@
 """Stop a change that makes a model worse: fail if an emotion is recognised less often than before by more than a limit.
 
-Either model's recall of each emotion counts, on either test set: with all of them, precision cannot fall unseen, since
-a face wrongly taken for one emotion is missing from another.
+Either model's recall and precision of each emotion count, on either test set: little taken from each of the others is
+much for a rare emotion's precision.
 Run: dvc metrics diff --json REVISION | python -m stages.common.gate
 """
 
@@ -13,7 +13,7 @@ from stages.common import params
 from stages.common.comparison import METRICS
 from stages.common.errors import UserError, run
 
-FIGURE = "recall"
+FIGURES = ("recall", "precision")
 
 
 def main() -> None:
@@ -26,16 +26,18 @@ def main() -> None:
             "standard input is no JSON; run `dvc metrics diff --json REVISION | python -m stages.common.gate`, "
             "with a revision that this clone has."
         ) from None
+    if not METRICS.exists():
+        raise UserError(f"{METRICS} is missing, so nothing can be compared; run `dvc repro` to make it.")
     found = falls(changed.get(METRICS.as_posix(), {}), limit)
     if found:
         raise UserError(
             f"{'; '.join(found)}. limits.fall in params.yaml allows {100 * limit:g} points; find out why, or raise it."
         )
-    print(f"No emotion's {FIGURE} fell by more than {100 * limit:g} points.")
+    print(f"No emotion's {' or '.join(FIGURES)} fell by more than {100 * limit:g} points.")
 
 
 def falls(changed: dict[str, Any], limit: float) -> list[str]:
-    """A phrase for each emotion that fell by more than `limit` or has no figure any more.
+    """A phrase for each figure of an emotion that fell by more than `limit` or is gone.
 
     `changed` maps each changed metric, such as korean.after.happy.recall, to its values `old` and `new`, as
     `dvc metrics diff --json` does; one of them may be missing.
@@ -45,11 +47,12 @@ def falls(changed: dict[str, Any], limit: float) -> list[str]:
     for name, values in sorted(changed.items()):
         dataset, model, *rest = name.split(".")
         old, new = values.get("old"), values.get("new")
-        if rest[1:] != [FIGURE] or old is None:
+        if len(rest) != 2 or rest[1] not in FIGURES or old is None:
             continue
-        what = f"{rest[0]} ({dataset}, {model} transfer)"
+        emotion, figure = rest
+        what = f"{figure} of {emotion} ({dataset}, {model} transfer)"
         if new is None:
-            found.append(f"{what} has no {FIGURE} any more")
+            found.append(f"{what} is gone")
         # The figures have six digits; a fall by just the limit is allowed.
         elif round(old - new, 6) > limit:
             found.append(f"{what} fell from {old:.1%} to {new:.1%}")

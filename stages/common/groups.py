@@ -5,24 +5,27 @@ import pandas as pd
 
 from stages.common.bootstrap import Bootstrap, interval
 
+FAMILIAR = ("seen", "validation", "unseen")
+UNKNOWN = "unknown"  # a group that says nothing of a person, and so makes no gap
 
-def by_familiarity(right: np.ndarray, person: np.ndarray, seen: np.ndarray, bootstrap: Bootstrap) -> pd.DataFrame:
-    """The accuracy on all people, on those whom the model was trained on (`seen`) and on the others (unseen).
 
-    `right` and `seen` are bool (n,), `person` names (n,). The columns are those of people.csv in `stages.evaluate` but
-    for model; what an empty part would have is NaN.
+def by_familiarity(right: np.ndarray, person: np.ndarray, familiar: np.ndarray, bootstrap: Bootstrap) -> pd.DataFrame:
+    """The accuracy on all people and on each of FAMILIAR: whom a model was trained on, chosen on, and has never seen.
+
+    `right` is bool (n,), `person` names (n,), `familiar` one of FAMILIAR each (n,). The columns are those of people.csv
+    in `stages.evaluate` but for model; what an empty part would have is NaN.
     """
-    unseen = bootstrap.means(right, ~seen)
+    unseen = familiar == "unseen"
     rows = []
-    for name, some in (("all", np.ones(len(right), bool)), ("seen", seen), ("unseen", ~seen)):
+    for name in ("all", *FAMILIAR):
+        some = np.ones(len(right), bool) if name == "all" else familiar == name
         resampled = bootstrap.means(right, some)
         accuracy = _mean(right[some])
-        row = [name, len(set(person[some])), some.sum(), accuracy, *interval(resampled)]
-        if name == "unseen":
-            row += [np.nan] * 3
-        else:
-            row += [accuracy - _mean(right[~seen]), *interval(resampled - unseen)]
-        rows.append(row)
+        difference = [np.nan] * 3
+        # Where everybody is unseen, `all` against them would be a zero that nobody measured.
+        if name != "unseen" and not unseen.all():
+            difference = [accuracy - _mean(right[unseen]), *interval(resampled - bootstrap.means(right, unseen))]
+        rows.append([name, len(set(person[some])), some.sum(), accuracy, *interval(resampled), *difference])
     columns = ["subset", "people", "faces", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
 
@@ -34,7 +37,7 @@ def by_group(
 
     `right` is bool (n,); `person` and `group` are names (n,). The columns are those of groups.csv and gaps.csv in
     `stages.evaluate` but for attribute and model; the second table has one row. The gap is that of the groups which
-    happen to be best and worst, so chance alone makes one; its interval takes the two as given.
+    happen to be best and worst, so chance alone makes one; its interval takes the two as given. UNKNOWN makes none.
     """
     rows = []
     for name in sorted(set(group)):
@@ -45,7 +48,7 @@ def by_group(
     groups = pd.DataFrame(rows, columns=["group", "people", "faces", "enough", "accuracy", "low", "high"])
     # The first of equals, in the order of names.
     smallest = groups.iloc[int(groups["people"].argmin())]
-    known = groups[groups["enough"]]
+    known = groups[groups["enough"] & (groups["group"] != UNKNOWN)]
     gap = {"best": "", "worst": "", "gap": np.nan, "low": np.nan, "high": np.nan}
     if len(known) > 1:
         best, worst = known.iloc[int(known["accuracy"].argmax())], known.iloc[int(known["accuracy"].argmin())]

@@ -31,6 +31,18 @@ def reliability(label: np.ndarray, probability: np.ndarray, bins: int = BINS) ->
     )
 
 
+def chance_calibration_error(probability: np.ndarray, draws: int, seed: int) -> float:
+    """The ECE to expect of so few faces if each probability were true: never 0, as chance moves each bin's accuracy.
+
+    The mean over `draws` in which each answer is right with its own confidence (consistency resampling; Broecker and
+    Smith, 2007).
+    """
+    confidence, number = probability.max(axis=1), bin_numbers(probability)
+    random = np.random.default_rng(seed)
+    gaps = ((random.random(len(confidence)) < confidence) - confidence for _ in range(draws))
+    return float(np.mean([np.abs(np.bincount(number, gap, BINS)).sum() for gap in gaps]) / len(confidence))
+
+
 def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
     """The mean distance between confidence and accuracy of a face's bin (ECE; Naeini et al., 2015), 0 to 1."""
     table = reliability(label, probability, bins)

@@ -82,7 +82,8 @@ def _resampled_ece(bootstrap: Bootstrap, label: np.ndarray, probability: np.ndar
     gap = probability.max(axis=1) - (probability.argmax(axis=1) == label)
     bins = np.eye(BINS)[bin_numbers(probability)]
     errors = np.abs(bootstrap.sums(bins * gap[:, np.newaxis])).sum(axis=1) / bootstrap.sums(np.ones(len(label)))
-    # Drawing anew adds noise to each bin, and noise of either sign raises the ECE: that shift is taken off again.
+    # Drawing anew adds noise to each bin, and noise of either sign raises the ECE: that shift is taken off again. What
+    # the faces' own noise has added to the figure stays in it and in its interval; `ece_chance` says how much that is.
     shift = errors.mean() - expected_calibration_error(label, probability)
     return np.asarray(np.maximum(errors - shift, 0))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from stages.common import model, params
 from stages.common.backend import keras
 from stages.common.errors import UserError
+from stages.common.tables import read_table
 
 FOLDER = Path("weights")
 ARCHITECTURE = (
@@ -15,6 +16,7 @@ ARCHITECTURE = (
     "head",
     "dense",
 )  # dropout and precision may differ
+FORMS = {"files": "Kaggle's folders of .jpg files (archive.zip)", "lines": "fer2013.csv"}
 
 
 def files(name: str) -> tuple[Path, Path]:
@@ -37,11 +39,17 @@ def network(name: str, classes: int) -> keras.Model:
     return result
 
 
-def check(name: str, emotions: Sequence[str], size: int, keys: Sequence[str]) -> None:
+def ids_of(csv: Path) -> str:
+    """What the ids in FER2013's merged.csv are made of: one of FORMS; they decide which pictures are validation."""
+    names = read_table(csv)["id"].str.rpartition("/")[2]
+    return "lines" if names.str.isdigit().all() else "files"
+
+
+def check(name: str, emotions: Sequence[str], size: int, keys: Sequence[str], csv: Path) -> None:
     """Stop if the network `name` does not go with params.yaml.
 
     It must be for these emotions and pictures of `size` pixels, have what `model:` has at these keys, and must not have
-    been trained on what `index.fer2013` makes validation pictures.
+    been trained on what `index.fer2013` makes validation pictures of those in `csv`.
     """
     description = files(name)[1]
     own, other = params.section("model").values, params.section("model", description).values
@@ -55,6 +63,12 @@ def check(name: str, emotions: Sequence[str], size: int, keys: Sequence[str]) ->
     share, its_share = (section.number("validation", 0.001, 0.9) for section in (index, its_index))
     if share > its_share:
         pairs.append(("index.fer2013.validation", share, its_share))
+    if its_index.values["ids"] != ids_of(csv):
+        form = FORMS[its_index.choice("ids", tuple(FORMS))]
+        raise UserError(
+            f"{description} was made with FER2013 as {form}, and the names there decide which pictures are validation; "
+            "point data.fer2013 in params.yaml at that form of it."
+        )
     for key, mine, its in pairs:
         if mine != its:
             raise UserError(f"params.yaml: {key} is {mine}, but {description} has {its}; set it as there.")

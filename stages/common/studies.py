@@ -12,21 +12,22 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from ruamel.yaml import YAML
 
 from stages.common import charts
 from stages.common.errors import UserError, run
 from stages.common.tables import write_table
 
 FOLDER = Path("docs/studies")
-# What a study measures, by the last stage of its runs and by its column: the key under which `dvc exp show` has it (for
-# stages that did not run it has the figures of the commit). Choices are made by the first.
+# What a study measures, by the last stage of its runs and by its column: the key under which `dvc exp show` has it.
+# Choices are made by the first.
 _TRANSFER = {
     "korean_validation": "transfer.validation.accuracy",
     "fer2013_validation_before": "pretrain.validation.accuracy",
@@ -75,23 +76,50 @@ def main() -> None:
     )
     if shown.returncode:
         raise UserError(f"`dvc exp show` failed: {shown.stderr.strip()}")
-    table = summary(read_runs(json.loads(shown.stdout), FIGURES[arguments.stage]), arguments.keys)
+    table = summary(read_runs(json.loads(shown.stdout), arguments.stage, read_lock), arguments.keys)
     write_table(table, FOLDER / f"{arguments.name}.csv")
     charts.save(draw(table, arguments.name), FOLDER / f"{arguments.name}.png")
     print(markdown(table))
 
 
-def read_runs(shown: Sequence[dict[str, Any]], figures: dict[str, str]) -> list[Run]:
+def read_lock(revision: str) -> str:
+    """The text of dvc.lock in a commit, or in the `workspace`."""
+    if revision == "workspace":
+        return Path("dvc.lock").read_text(encoding="utf-8")
+    found = subprocess.run(["git", "show", f"{revision}:dvc.lock"], capture_output=True, encoding="utf-8", check=True)
+    return found.stdout
+
+
+def read_runs(shown: Sequence[dict[str, Any]], stage: str, lock_of: Callable[[str], str]) -> list[Run]:
     """The runs in what `dvc exp show --json` prints: the workspace first, then commits and their experiments.
 
-    Of each its `figures`, by column, as in `FIGURES`.
+    Of each the figures of `stage`, by column, as in `FIGURES`, and none if the run ended before it. `lock_of` reads the
+    dvc.lock of a revision.
     """
-    data = []
+    revisions = []
     for commit in shown:
-        data.append(commit["data"])
+        revisions.append(commit)
         for experiment in commit["experiments"] or []:
-            data += [revision["data"] for revision in experiment["revs"] or []]
-    return [_run(item, figures) for item in data if item is not None]
+            revisions += experiment["revs"] or []
+    runs = []
+    for revision in revisions:
+        if revision["data"] is not None:
+            run = _run(revision["data"], FIGURES[stage])
+            # One that is queued has no figures, and need not have a dvc.lock.
+            finished = bool(run.figures) and ran(lock_of(revision["rev"]), stage)
+            runs.append(run if finished else run._replace(figures={}))
+    return runs
+
+
+def ran(lock: str, stage: str) -> bool:
+    """Whether `stage` read what the stages before it wrote: of one that did not run, DVC shows the commit's figures.
+
+    `lock` is the text of dvc.lock.
+    """
+    stages = YAML(typ="safe").load(lock)["stages"]
+    written = {out["path"]: out["md5"] for entry in stages.values() for out in entry.get("outs", [])}
+    read = {dependency["path"]: dependency["md5"] for dependency in stages.get(stage, {}).get("deps", [])}
+    return bool(read) and all(written.get(path, digest) == digest for path, digest in read.items())
 
 
 def _run(data: dict[str, Any], figures: dict[str, str]) -> Run:
