@@ -143,7 +143,7 @@ def test_table_shows_percent_intervals_and_difference() -> None:
     )
     assert " ".join(lines[2].split()) == "happy 56 100.0 [40.0, 60.0] 99.5 [70.0, 90.0] -0.5 [-1.0, +0.2] 0.250"
     assert lines[4].split()[-1] == "+0.0"
-    assert lines[-1].split() == ["by", "chance", "alone", "1,234", "25.0", "25.0", "+0.0"]
+    assert lines[-1].split() == ["by", "chance", "alone", "1,234", "25.0", "25.0"]
     certain = dict.fromkeys(("before", "after"), figures(1, 1) | dict.fromkeys(("ece", "ece_calibrated"), 1.0))
     widest = table("Test faces", certain, dict.fromkeys(certain, ends(1, 1)), differences)
     assert " 56 100.0 [100.0, 100.0] 100.0 [100.0, 100.0] -0.5" in " ".join(widest.split()), "columns run together"

@@ -57,15 +57,14 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
             f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
         )
     for figure, label in SHARES.items():
-        # What is expected of chance has no interval.
-        before, after = (
-            _interval(metrics[m][figure], **intervals[m][figure])
-            if figure in intervals[m]
-            else f"{100 * metrics[m][figure]:.1f}"
-            for m in MODELS
-        )
-        change = f"{100 * (metrics['after'][figure] - metrics['before'][figure]):+.1f}"
-        lines.append(f"  {label:18}{metrics['before']['faces']:>6,}{before:>21}{after:>21}{change:>11}")
+        values = [metrics[m][figure] for m in MODELS]
+        cells, change = [f"{100 * value:.1f}" for value in values], ""
+        # What is expected of chance has no interval, and its change says nothing.
+        if figure in intervals["before"]:
+            cells = [_interval(value, **intervals[m][figure]) for m, value in zip(MODELS, values, strict=True)]
+            change = f"{100 * (values[1] - values[0]):+.1f}"
+        row = f"  {label:18}{metrics['before']['faces']:>6,}{cells[0]:>21}{cells[1]:>21}{change:>11}"
+        lines.append(row.rstrip())
     return "\n".join(lines)
 
 
