@@ -47,25 +47,28 @@ def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differ
     """
     lines = [f"{title:20}{'faces':>6}{'before':>21}{'after':>21}{'change':>24}{'p':>8}"]
     for name, difference in differences.items():
-        figure, values, ends = "recall", *({m: tree[m].get(name) for m in MODELS} for tree in (metrics, intervals))
-        if name == "all":
-            figure, values, ends = "accuracy", metrics, intervals
-        before, after = (_interval(values[m][figure], **ends[m][figure]) for m in MODELS)
+        figure = "accuracy" if name == "all" else "recall"
+        before, after = (_interval(_of(metrics[m], name)[figure], **_of(intervals[m], name)[figure]) for m in MODELS)
         change = _interval(difference["difference"], difference["low"], difference["high"], "+")
-        label = "accuracy" if name == "all" else name
+        label = figure if name == "all" else name
         lines.append(
             f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
         )
     for figure, label in SHARES.items():
-        values = [metrics[m][figure] for m in MODELS]
-        cells, change = [f"{100 * value:.1f}" for value in values], ""
+        shares = [metrics[m][figure] for m in MODELS]
+        cells, change = [f"{100 * share:.1f}" for share in shares], ""
         # What is expected of chance has no interval, and its change says nothing.
         if figure in intervals["before"]:
-            cells = [_interval(value, **intervals[m][figure]) for m, value in zip(MODELS, values, strict=True)]
-            change = f"{100 * (values[1] - values[0]):+.1f}"
+            cells = [_interval(share, **intervals[m][figure]) for m, share in zip(MODELS, shares, strict=True)]
+            change = f"{100 * (shares[1] - shares[0]):+.1f}"
         row = f"  {label:18}{metrics['before']['faces']:>6,}{cells[0]:>21}{cells[1]:>21}{change:>11}"
         lines.append(row.rstrip())
     return "\n".join(lines)
+
+
+def _of(figures: dict[str, Any], name: str) -> Any:
+    """A model's figures of an emotion, or of all faces."""
+    return figures if name == "all" else figures[name]
 
 
 def agreement(ceilings: dict[str, Any]) -> str:
