@@ -45,18 +45,17 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
     """Train the network, and write weights, figures and curves."""
     seed = section.integer("seed", 0, 2**31 - 1)
     weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
-    name, taught = section.optional_text("teacher"), section.number("taught", 0, 1)
+    names, taught = section.texts("teachers"), section.number("taught", 0, 1)
     sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
     deterministic(seed)
     network = model.for_training(faces.size, len(emotions))
-    teacher = None
-    if name:
-        # It looks at the very same distorted pictures.
+    for name in names:
+        # Teachers look at the very same distorted pictures.
         shipped.check(name, emotions, faces.size, ["view"], CSV)
-        teacher = shipped.network(name, len(emotions))
+    teacher = shipped.mean_of(names, len(emotions)) if names else None
     place = work.folder(
         "pretrain",
-        [CSV, *faces.files, *(shipped.files(name) if name else [])],
+        [CSV, *faces.files, *(path for name in names for path in shipped.files(name))],
         {
             "emotions": emotions,
             "pretrain": section.values,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -148,6 +149,15 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     assert (copy.predict(pictures) == original.predict(pictures)).all()
     onnx.checker.check_model(onnx.load(files[0]))
     assert shipped.network("mine", 3).count_params() == model.for_training(48, 3).count_params()
+    save_weights(random_network(48, 3, 7), Path("weights/other.weights.h5"))
+    shutil.copy("weights/mine.yaml", "weights/other.yaml")
+    middle = pictures[:, 2:46, 2:46, np.newaxis]
+    one, other, both = (
+        shipped.mean_of(names, 3).predict_on_batch(middle) for names in (["mine"], ["other"], ["mine", "other"])
+    )
+    assert (one == shipped.network("mine", 3).predict_on_batch(middle)).all()
+    assert np.abs(one - other).max() > 0.01
+    assert np.allclose(both, (one + other) / 2, atol=1e-6)
     csv = Path("data/csvs/fer2013/merged.csv")
     shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE, csv)
     with pytest.raises(UserError, match=r"image\.size is 40, but weights/mine\.yaml has 48"):

@@ -8,7 +8,8 @@ from stages.common import errors, params
 from stages.common.errors import UserError
 
 TEXT = """
-finetune: {lr: 1e-05, epochs: 3, on: true, name: 기쁨, none: null, nan: .nan}
+finetune: {lr: 1e-05, epochs: 3, on: true, name: 기쁨, none: null, nan: .nan, names: [기쁨, b],
+  numbers: [1], twice: [b, b]}
 model: {blocks: [[16], [32, 32]], dense: []}
 index:
   fer2013: {classes: {no: happy, fear: null}}
@@ -30,6 +31,7 @@ def test_values() -> None:
     assert finetune.flag("on") is True
     assert (finetune.optional_text("none"), finetune.optional_text("name")) == ("", "기쁨")
     assert finetune.text("name") == finetune.choice("name", ["기쁨", "분노"]) == "기쁨"
+    assert (finetune.texts("names"), params.section("model").texts("dense")) == (["기쁨", "b"], [])
     assert params.section("model").integer_lists("blocks", 1, 32) == [[16], [32, 32]]
     assert params.section("model").integers("dense", 1, 9) == []
     assert params.section("index.fer2013").table("classes") == {"no": "happy", "fear": None}
@@ -59,6 +61,9 @@ Reader = Callable[[params.Section], object]
         (lambda s: s.optional_text("epochs"), "finetune.epochs is 3, but must be a text"),
         (lambda s: s.choice("name", ["a", "b"]), "finetune.name is '기쁨', but must be one of a, b"),
         (lambda s: s.integers("epochs", 0, 9), "finetune.epochs is 3, but must be a list of whole numbers from 0 to 9"),
+        (lambda s: s.texts("name"), "finetune.name is '기쁨', but must be a list of different texts"),
+        (lambda s: s.texts("numbers"), "finetune.numbers is [1], but must be a list of different texts"),
+        (lambda s: s.texts("twice"), "finetune.twice is ['b', 'b'], but must be a list of different texts"),
         (lambda s: s.table("name"), "finetune.name is '기쁨', but must be a table"),
     ],
 )

@@ -85,7 +85,7 @@ def tiny(place: Path) -> Path:
     document["model"] |= {"view": SIZE, "blocks": [[4], [6]]}
     for section in ("pretrain", "finetune"):
         document[section] |= {"epochs": 1, "batch_size": 8}
-    document["pretrain"] |= {"weights": None, "teacher": None}  # it is to train, and by itself
+    document["pretrain"] |= {"weights": None, "teachers": []}  # it is to train, and by itself
     with open(place / "params.yaml", "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(document, file)
     write_data()

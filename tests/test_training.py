@@ -39,7 +39,7 @@ model:
   precision: float32
 augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5, light: 0.2, erase: 0.3}
 pretrain:
-  {weights: null, teacher: null, taught: 0.5, seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1,
+  {weights: null, teachers: [], taught: 0.5, seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1,
    weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5}
 finetune:
   {start: pretrain, kept_weights: 0, taught: 0, seed: 1, batch_size: 8, epochs: 3, patience: 3, lr: 1e-03, warmup: 1,
@@ -272,10 +272,10 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
         "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"
     )
     change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
-    change(folder, "weights: nothing, teacher: null, taught: 0.5", "weights: null, teacher: small, taught: 0")
+    change(folder, "weights: nothing, teachers: [], taught: 0.5", "weights: null, teachers: [small], taught: 0")
     taught = []
     for share in ("0", "1"):
-        change(folder, "teacher: small, taught: 0,", f"teacher: small, taught: {share},")
+        change(folder, "teachers: [small], taught: 0,", f"teachers: [small], taught: {share},")
         finish(start("pretrain", folder))
         taught.append((folder / "data/models/pretrain.weights.h5").read_bytes())
     assert taught[0] != taught[1]

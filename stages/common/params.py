@@ -74,6 +74,17 @@ class Section:
             self.fail(key, f"a list of whole numbers from {low} to {high}")
         return list(value)
 
+    def texts(self, key: str) -> list[str]:
+        """A list of texts that are not empty, none of them twice; may be empty itself."""
+        value = self.values.get(key)
+        if (
+            not isinstance(value, list)
+            or not all(isinstance(v, str) and v for v in value)
+            or len(set(value)) < len(value)
+        ):
+            self.fail(key, "a list of different texts")
+        return list(value)
+
     def integer_lists(self, key: str, low: int, high: int) -> list[list[int]]:
         """A list of lists of whole numbers from `low` to `high`; none of them empty."""
         value = self.values.get(key)

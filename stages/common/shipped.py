@@ -39,6 +39,15 @@ def network(name: str, classes: int) -> keras.Model:
     return result
 
 
+def mean_of(names: Sequence[str], classes: int) -> keras.Model:
+    """The ensemble of the networks `names`, which look at pictures of one size: it answers with their mean."""
+    networks = [network(name, classes) for name in names]
+    for name, one in zip(names, networks, strict=True):
+        one.name = name  # Keras wants them different
+    inputs = keras.Input(networks[0].input_shape[1:])
+    return keras.Model(inputs, sum(one(inputs) for one in networks) / len(networks))
+
+
 def ids_of(csv: Path) -> str:
     """What the ids in FER2013's merged.csv are made of: one of FORMS; they decide which pictures are validation."""
     names = read_table(csv)["id"].str.rpartition("/")[2]
