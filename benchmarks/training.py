@@ -89,11 +89,8 @@ def noise(folder: Path, images: int) -> Faces:
 def compiled(faces: Faces) -> keras.Model:
     """The network of params.yaml, ready to learn as pretrain does."""
     deterministic(1)
-    section = params.section("pretrain")
     network = model.for_training(faces.size, len(params.emotions()))
-    schedule = training.read_schedule(section)
-    names = ("epochs", "lr", "warmup", "weight_decay", "label_smoothing")
-    training.prepare(network, steps=1000, **{name: schedule[name] for name in names})
+    training.prepare(network, 1000, training.read_recipe(params.section("pretrain")))
     return network
 
 
@@ -106,9 +103,9 @@ def source(faces: Faces) -> Source:
 def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """An epoch of `training.fit`, without validation and checkpoint."""
     distort = augment.from_params(model.view_from_params(faces.size))
-    mixup = params.section("pretrain").number("mixup", 0, 10)
+    recipe = training.read_recipe(params.section("pretrain"))
     batch = source(faces)
-    data = training.epoch_data(network, None, [batch], distort, 1, mixup, 0, len(faces) // batch.share)
+    data = training.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.share)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 

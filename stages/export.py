@@ -22,9 +22,9 @@ import numpy as np
 from stages.common import model, params
 from stages.common.backend import keras
 from stages.common.calibration import fit_temperature
-from stages.common.counts import write_metrics
+from stages.common.counts import read_metrics, write_metrics
 from stages.common.dataset import Faces, read_faces
-from stages.common.errors import UserError, run
+from stages.common.errors import run
 from stages.common.faces import search_from_params
 from stages.common.imitation import drawn
 from stages.common.model_card import ModelCard
@@ -37,7 +37,7 @@ DATASETS = ("fer2013", "korean")
 LARGEST_DIFFERENCE = 1e-4  # in probability, between two forms of one model
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """Where a model comes from, and the data set that it was last trained on."""
 
     weights: Path
@@ -46,8 +46,8 @@ class Source(NamedTuple):
 
 
 MODELS = {
-    "before": Source(Path("data/models/pretrain.weights.h5"), "fer2013", ("onnx",)),
-    "after": Source(Path("data/models/transfer.weights.h5"), "korean", ("onnx", "keras")),
+    "before": Origin(Path("data/models/pretrain.weights.h5"), "fer2013", ("onnx",)),
+    "after": Origin(Path("data/models/transfer.weights.h5"), "korean", ("onnx", "keras")),
 }
 
 
@@ -115,9 +115,7 @@ def read_card(name: str, dataset: str, size: int, temperature: float, provenance
 
 def read_recognised(name: str, datasets: list[str]) -> dict[str, dict[str, float]]:
     """The share of each emotion's test faces that the model recognised, for each data set."""
-    if not EVALUATED.exists():
-        raise UserError(f"{EVALUATED} is missing; run `dvc repro` to make it.")
-    metrics = json.loads(EVALUATED.read_text(encoding="utf-8"))
+    metrics = read_metrics(EVALUATED)
     return {
         dataset: {emotion: metrics[dataset][name][emotion]["recall"] for emotion in params.emotions()}
         for dataset in datasets

@@ -43,11 +43,11 @@ def main() -> None:
 
 def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> None:
     """Train the network, and write weights, figures and curves."""
-    seed = section.integer("seed", 0, 2**31 - 1)
+    recipe = training.read_recipe(section)
     weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
     names, taught = section.texts("teachers"), section.number("taught", 0, 1)
     sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
-    deterministic(seed)
+    deterministic(recipe.seed)
     network = model.for_training(faces.size, len(emotions))
     for name in names:
         # Teachers look at the very same distorted pictures.
@@ -69,10 +69,9 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
         sources,
         validation,
         augment.from_params(model.view_from_params(faces.size)),
-        seed,
-        checkpoint=place / "checkpoint.npz",
-        curves=CURVES,
-        **training.read_schedule(section),
+        recipe,
+        place / "checkpoint.npz",
+        CURVES,
     )
     model.save_weights(network, WEIGHTS)
     write_metrics({"pretrain": training.summary(history, sources, network, validation)}, METRICS)

@@ -8,7 +8,6 @@ Run: python -m stages.report
 With real data the page shows photos of people: it stays on this machine.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from matplotlib.figure import Figure
 from stages.common import charts, page, params, studies
 from stages.common.arrays import open_array
 from stages.common.comparison import MODELS, REPORT
-from stages.common.errors import UserError, run
+from stages.common.counts import read_metrics
+from stages.common.errors import run
 from stages.common.images import decode, shrink
 from stages.common.imitation import drawn
 from stages.common.scores import confusion
@@ -55,19 +55,12 @@ def main() -> None:
             training_section("transfer", "batches; Korean validation"),
         ],
         "counts": counts(),
-        "splits": {dataset: read_json(METRICS / "index" / f"{dataset}.json") for dataset in DATASETS},
+        "splits": {dataset: read_metrics(METRICS / "index" / f"{dataset}.json") for dataset in DATASETS},
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
         "studies": [study(path) for path in sorted(studies.FOLDER.glob("*.csv"))],
     }
     page.render(REPORT, content)
     print(f"{REPORT}: {REPORT.stat().st_size / 1e6:.1f} MB")
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds."""
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it.")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_figures(path: Path) -> pd.DataFrame:
@@ -95,7 +88,7 @@ def dataset_section(
         "faces": len(predictions),
         "people": predictions["person"].nunique() if dataset == "korean" else 0,
         "differences": own["differences"].to_dict("records"),
-        "scores": score_tree(own["scores"]),
+        "scores": by_emotion(own["scores"]),
         "charts": emotion_charts(dataset, title, emotions, own["scores"], predictions),
         "reliability": reliability_charts(dataset, title, own["reliability"]),
         "robustness": robustness_chart(dataset, title, own["robustness"]),
@@ -113,7 +106,7 @@ def by_model(table: pd.DataFrame, keys: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def score_tree(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+def by_emotion(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """emotion (`all` first) -> figure -> model -> its value and interval."""
     tree: dict[str, dict[str, dict[str, Any]]] = {}
     for row in scores.to_dict("records"):
@@ -239,7 +232,7 @@ def overlay(picture: np.ndarray, fall: np.ndarray) -> np.ndarray:
 
 def training_section(stage: str, faces: str) -> dict[str, Any]:
     """Learning curves of one training stage; none if shipped weights were taken."""
-    figures = read_json(METRICS / f"{stage}.json")[stage]
+    figures = read_metrics(METRICS / f"{stage}.json")[stage]
     if "weights" in figures:
         return {"stage": stage, "charts": [], "figures": figures}
     drawings = []
@@ -259,16 +252,16 @@ def read_curve(path: Path) -> np.ndarray:
 
 def counts() -> list[dict[str, Any]]:
     """What each stage found, kept and rejected for which reason."""
-    crops = [read_json(path) for path in sorted((METRICS / "crop").glob("*.json"))]
+    crops = [read_metrics(path) for path in sorted((METRICS / "crop").glob("*.json"))]
     rejected: Counter[str] = Counter()
     for crop in crops:
         rejected.update(crop["rejected"])
     cropped = {"found": sum(c["found"] for c in crops), "kept": sum(c["kept"] for c in crops), "rejected": rejected}
     lines = [
-        ("Korean", "rename", "photos found", read_json(METRICS / "rename.json")["photos"]),
+        ("Korean", "rename", "photos found", read_metrics(METRICS / "rename.json")["photos"]),
         ("Korean", "crop", "faces cut out", cropped),
         *(
-            (title, stage, what, read_json(METRICS / stage / f"{dataset}.json"))
+            (title, stage, what, read_metrics(METRICS / stage / f"{dataset}.json"))
             for dataset, title in (("korean", "Korean"), ("fer2013", "FER2013"))
             for stage, what in (("resize", "grey squares"), ("index", "used"))
         ),

@@ -29,7 +29,7 @@ def main() -> None:
     """Read the section `finetune:`, train, and write weights, figures and curves."""
     section = params.section("finetune")
     emotions = list(params.emotions())
-    seed = section.integer("seed", 0, 2**31 - 1)
+    recipe = training.read_recipe(section)
     balance = section.number("balance", 0, 1)
     fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
     kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
@@ -49,7 +49,7 @@ def main() -> None:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
         sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance), taught))
 
-    deterministic(seed)
+    deterministic(recipe.seed)
     network = model.for_training(faces.size, len(emotions))
     if not fresh:
         model.load_weights(network, PRETRAINED)
@@ -76,10 +76,9 @@ def main() -> None:
         sources,
         validation,
         augment.from_params(model.view_from_params(faces.size)),
-        seed,
-        checkpoint=place / "checkpoint.npz",
-        curves=CURVES,
-        **training.read_schedule(section),
+        recipe,
+        place / "checkpoint.npz",
+        CURVES,
     )
     model.blend(network, before, kept)
     model.save_weights(network, WEIGHTS)

@@ -103,7 +103,7 @@ def test_figures_that_are_gone_fail(repository: Path) -> None:
     for revision in ("HEAD", "HEAD^"):
         code, output = gate(repository, revision)
         assert code == 1
-        assert "metrics/evaluate.json is missing, so nothing can be compared" in output
+        assert "metrics/evaluate.json is missing; run `dvc repro`" in output
 
 
 def test_a_revision_that_does_not_exist_fails(repository: Path) -> None:

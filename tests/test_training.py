@@ -1,5 +1,6 @@
 """The training loop: what stays frozen, when it stops, and that a killed run ends as if it had not been killed."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -71,26 +71,19 @@ def network() -> keras.Model:
     return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [], False, "float32", True)
 
 
-def train(folder: Path, net: keras.Model, **changes: Any) -> list[training.Record]:
-    values = {
-        "epochs": 3,
-        "patience": 3,
-        "lr": 0.01,
-        "warmup": 0.0,
-        "weight_decay": 0.01,
-        "label_smoothing": 0.0,
-        "mixup": 0.0,
-    }
+RECIPE = training.Recipe(seed=1, epochs=3, patience=3, lr=0.01, warmup=0, weight_decay=0.01, label_smoothing=0, mixup=0)
+
+
+def train(folder: Path, net: keras.Model, **changes: float) -> list[training.Record]:
     return training.fit(
         net,
         None,
         [Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))],
         some_faces(folder / "validation.npy", 11),
         still,
-        seed=1,
-        checkpoint=folder / "checkpoint.npz",
-        curves=folder / "live",
-        **values | changes,  # type: ignore[arg-type]
+        dataclasses.replace(RECIPE, **changes),
+        folder / "checkpoint.npz",
+        folder / "live",
     )
 
 
@@ -286,8 +279,8 @@ def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None
     sources = [Source(faces, 3, np.ones(2, np.float32)), Source(faces, 5, np.ones(2, np.float32), 0.75)]
     net = network()
     net.get_layer("emotion").set_weights([np.zeros((6, 2)), np.log([0.9, 0.1])])  # says so of each picture
-    ((_, alone, _),) = training.epoch_data(net, None, sources, still, 1, 0, 0, 1)
-    ((_, told, _),) = training.epoch_data(net, net, sources, still, 1, 0, 0, 1)
+    ((_, alone, _),) = training.epoch_data(net, None, sources, still, RECIPE, 0, 1)
+    ((_, told, _),) = training.epoch_data(net, net, sources, still, RECIPE, 0, 1)
     assert np.array_equal(told[:3], alone[:3])
     assert np.allclose(told[3:], 0.25 * alone[3:] + 0.75 * np.array([0.9, 0.1]), atol=1e-6)
 

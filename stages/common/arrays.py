@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stages.common.errors import UserError
+from stages.common.errors import require
 
 
 class ArrayWriter:
@@ -65,8 +65,7 @@ def stream_array(path: Path) -> Iterator[np.ndarray]:
 
 
 def _open(path: Path) -> BinaryIO:
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+    require(path)
     return open(path, "rb")
 
 

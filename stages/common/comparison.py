@@ -3,11 +3,11 @@
 Run: python -m stages.common.comparison, after the pipeline has run.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import UserError, run
+from stages.common.counts import read_metrics
+from stages.common.errors import run
 from stages.common.groups import FAMILIAR
 
 METRICS = Path("metrics/evaluate.json")
@@ -27,17 +27,11 @@ SHARES = {
 
 def main() -> None:
     """Print the tables of all test sets and where the report is."""
-    metrics, intervals, analysis = (_read(path) for path in (METRICS, INTERVALS, ANALYSIS))
+    metrics, intervals, analysis = (read_metrics(path) for path in (METRICS, INTERVALS, ANALYSIS))
     for dataset, title in TITLES.items():
         print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
     print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
     print(f"With pictures, in a browser: {REPORT.as_posix()}")
-
-
-def _read(path: Path) -> Any:
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it.")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differences: dict[str, Any]) -> str:

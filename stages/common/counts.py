@@ -1,4 +1,4 @@
-"""Accounts of what came in, what was kept and what was rejected why; they must add up."""
+"""Accounts of what came in, what was kept and what was rejected why, which must add up; and the files of metrics."""
 
 import json
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, require
 
 
 def account(name: str, found: int, kept: int, reasons: Iterable[str]) -> dict[str, Any]:
@@ -45,3 +45,9 @@ def write_metrics(metrics: dict[str, Any], path: Path) -> None:
     """Write nested metrics as JSON, as `dvc metrics` reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_metrics(path: Path) -> Any:
+    """What `write_metrics` wrote."""
+    require(path)
+    return json.loads(path.read_text(encoding="utf-8"))

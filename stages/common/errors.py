@@ -3,10 +3,17 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
     """Something outside the code is wrong; the message names the file or key and says what to do."""
+
+
+def require(path: Path) -> None:
+    """Stop if `path`, which the pipeline makes, is not there."""
+    if not path.exists():
+        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
 
 
 def run(main: Callable[[], None]) -> None:

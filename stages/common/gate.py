@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.common import params
 from stages.common.comparison import METRICS
-from stages.common.errors import UserError, run
+from stages.common.errors import UserError, require, run
 
 FIGURES = ("recall", "precision")
 
@@ -26,8 +26,7 @@ def main() -> None:
             "standard input is no JSON; run `dvc metrics diff --json REVISION | python -m stages.common.gate`, "
             "with a revision that this clone has."
         ) from None
-    if not METRICS.exists():
-        raise UserError(f"{METRICS} is missing, so nothing can be compared; run `dvc repro` to make it.")
+    require(METRICS)
     found = falls(changed.get(METRICS.as_posix(), {}), limit)
     if found:
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from stages.common import params
 from stages.common.backend import keras
 from stages.common.dataset import Faces
-from stages.common.errors import UserError
+from stages.common.errors import UserError, require
 from stages.common.normalization import FusedBatchNormalization, plain
 
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
@@ -151,8 +151,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Load `path`, which `save_weights` wrote for a network of the same layers; rates of dropout may differ."""
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+    require(path)
     bare = _bare(model)
     try:
         # Keras itself is silent about a file that has more layers than the network.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.common.errors import UserError
+from stages.common.errors import require
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -16,8 +16,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
     """Read a table that `write_table` wrote: all columns are texts (an empty cell an empty one) but `whole_numbers`."""
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+    require(path)
     types: defaultdict[str, type] = defaultdict(lambda: str, dict.fromkeys(whole_numbers, int))
     # A carriage return may be part of a name.
     return pd.read_csv(

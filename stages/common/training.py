@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +24,67 @@ from stages.common.params import Section
 Record = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: those values of `pretrain:` and `finetune:` that mean the same in both, as params.yaml explains."""
+
+    seed: int
+    epochs: int
+    patience: int
+    lr: float
+    warmup: float
+    weight_decay: float
+    label_smoothing: float
+    mixup: float
+
+
+def read_recipe(section: Section) -> Recipe:
+    """The recipe in the section `pretrain:` or `finetune:`."""
+    return Recipe(
+        seed=section.integer("seed", 0, 2**31 - 1),
+        epochs=section.integer("epochs", 1, 10_000),
+        patience=section.integer("patience", 1, 10_000),
+        lr=section.number("lr", 0, 1),
+        warmup=section.number("warmup", 0, 100),
+        weight_decay=section.number("weight_decay", 0, 1),
+        label_smoothing=section.number("label_smoothing", 0, 0.5),
+        mixup=section.number("mixup", 0, 10),
+    )
+
+
 def fit(
     model: keras.Model,
     teacher: keras.Model | None,
     sources: Sequence[Source],
     validation: Faces,
     augment: Augment,
-    seed: int,
-    mixup: float,
-    epochs: int,
-    patience: int,
-    lr: float,
-    warmup: float,
-    weight_decay: float,
-    label_smoothing: float,
+    recipe: Recipe,
     checkpoint: Path,
     curves: Path,
 ) -> list[Record]:
     """Train `model` and leave it with the weights of its best epoch; returns a record for each epoch.
 
     An epoch shows as many batches as it takes to see each face of `sources[0]` once. The optimizer is AdamW
-    (Loshchilov and Hutter, 2019); its rate rises for `warmup` epochs from 0 to `lr` and falls along a cosine to 0 at
-    the end of `epochs`. Training ends early after `patience` epochs without a higher accuracy on `validation`.
-    With a `teacher`, which sees the same distorted pictures, its probabilities take the place of a part of the labels
-    (distillation; Hinton et al., 2015). `checkpoint` is a file that is written after each epoch and read at the start;
-    `curves` is DVCLive's folder.
+    (Loshchilov and Hutter, 2019); its rate rises for `recipe.warmup` epochs from 0 to `recipe.lr` and falls along a
+    cosine to 0 at the end of `recipe.epochs`. Training ends early after `recipe.patience` epochs without a higher
+    accuracy on `validation`. With a `teacher`, which sees the same distorted pictures, its probabilities take the
+    place of a part of the labels (distillation; Hinton et al., 2015). `checkpoint` is a file that is written after
+    each epoch and read at the start; `curves` is DVCLive's folder.
     """
     steps = -(-len(sources[0].faces) // sources[0].share)
-    prepare(model, steps, epochs, lr, warmup, weight_decay, label_smoothing)
+    prepare(model, steps, recipe)
     history, best = _restore(model, checkpoint)
     began, resumed = time.monotonic(), len(history)
     with Live(str(curves), dvcyaml=False, save_dvc_exp=False) as live:
         for epoch, record in enumerate(history, 1):
             _log(live, epoch, record)
-        while len(history) < epochs and len(history) - best_epoch(history) < patience:
-            history.append(_epoch(model, teacher, sources, validation, augment, seed, mixup, len(history), steps))
+        while len(history) < recipe.epochs and len(history) - best_epoch(history) < recipe.patience:
+            history.append(_epoch(model, teacher, sources, validation, augment, recipe, len(history), steps))
             if best_epoch(history) == len(history):
                 best = model.get_weights()
             _save(model, history, best, checkpoint)
             _log(live, len(history), history[-1])
-            _print(history, epochs, (time.monotonic() - began) / (len(history) - resumed))
+            _print(history, recipe.epochs, (time.monotonic() - began) / (len(history) - resumed))
     model.set_weights(best)
     return history
 
@@ -77,19 +99,6 @@ def validate(model: keras.Model, validation: Faces) -> Record:
     """Accuracy and loss of `model` on the validation split, six digits."""
     accuracy, loss = _scores(predict(model, validation), validation.label)
     return {"accuracy": round(accuracy, 6), "loss": round(loss, 6)}
-
-
-def read_schedule(section: Section) -> dict[str, Any]:
-    """The values of `pretrain:` or `finetune:` that `fit` takes as they are."""
-    return {
-        "mixup": section.number("mixup", 0, 10),
-        "epochs": section.integer("epochs", 1, 10_000),
-        "patience": section.integer("patience", 1, 10_000),
-        "lr": section.number("lr", 0, 1),
-        "warmup": section.number("warmup", 0, 100),
-        "weight_decay": section.number("weight_decay", 0, 1),
-        "label_smoothing": section.number("label_smoothing", 0, 0.5),
-    }
 
 
 def best_epoch(history: Sequence[Record]) -> int:
@@ -110,24 +119,19 @@ def summary(
     }
 
 
-def prepare(
-    model: keras.Model,
-    steps: int,
-    epochs: int,
-    lr: float,
-    warmup: float,
-    weight_decay: float,
-    label_smoothing: float,
-) -> None:
+def prepare(model: keras.Model, steps: int, recipe: Recipe) -> None:
     """Give `model` its loss and optimizer, with the schedule that `fit` describes; an epoch has `steps` batches."""
-    warm = round(warmup * steps)
+    warm = round(recipe.warmup * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warm else lr, max(epochs * steps - warm, 1), warmup_target=lr if warm else None, warmup_steps=warm
+        0.0 if warm else recipe.lr,
+        max(recipe.epochs * steps - warm, 1),
+        warmup_target=recipe.lr if warm else None,
+        warmup_steps=warm,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(model.trainable_variables)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
     model.compile(optimizer, loss, metrics=["accuracy"])
 
 
@@ -136,8 +140,7 @@ def epoch_data(
     teacher: keras.Model | None,
     sources: Sequence[Source],
     augment: Augment,
-    seed: int,
-    mixup: float,
+    recipe: Recipe,
     epoch: int,
     steps: int,
 ) -> tf.data.Dataset:
@@ -150,7 +153,7 @@ def epoch_data(
     )
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return batches(sources, epoch, steps, seed, augment, mixup)
+        return batches(sources, epoch, steps, recipe.seed, augment, recipe.mixup)
 
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     if teacher is not None:
@@ -172,13 +175,12 @@ def _epoch(
     sources: Sequence[Source],
     validation: Faces,
     augment: Augment,
-    seed: int,
-    mixup: float,
+    recipe: Recipe,
     epoch: int,
     steps: int,
 ) -> Record:
-    _seed_dropout(model, seed, epoch)
-    data = epoch_data(model, teacher, sources, augment, seed, mixup, epoch, steps)
+    _seed_dropout(model, recipe.seed, epoch)
+    data = epoch_data(model, teacher, sources, augment, recipe, epoch, steps)
     logs = model.fit(data, shuffle=False, verbose=0).history
     accuracy, loss = _scores(predict(model, validation), validation.label)
     record = {
