@@ -65,6 +65,13 @@ def test_values_may_be_lists() -> None:
     assert list(table["model.blocks"]) == ["[[16], [32]]", "[[16]]"]
 
 
+def test_null_is_written_as_in_params_yaml() -> None:
+    runs = [one(0.5, **{"pretrain.weights": None}), one(0.6, **{"pretrain.weights": "fer2013"})]
+    table = summary(runs, ["pretrain.weights"])
+    assert list(table["pretrain.weights"]) == ["fer2013", "null"]
+    assert "| null | 1 | 50.0 |" in studies.markdown(table)
+
+
 def test_nothing_to_compare_and_an_unknown_value_are_one_sentence() -> None:
     with pytest.raises(UserError, match=r"fewer than two.*finetune\.lr.*docs/studies\.md"):
         summary([one(0.5), one(0.5, seed=2)], ["finetune.lr"])

@@ -157,7 +157,7 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
         others = {key for key in base.keys() | params.keys() if base.get(key) != params.get(key)} - set(keys)
         if figures and others <= TRAINING_SEEDS:
             # The workspace, its commit and an experiment may be the same run.
-            rows[repr(sorted(params.items()))] = {key: _hashable(params[key]) for key in keys} | figures
+            rows[repr(sorted(params.items()))] = {key: _cell(params[key]) for key in keys} | figures
     table = pd.DataFrame(rows.values())
     if table.empty or len(table.drop_duplicates(list(keys))) < 2:
         raise UserError(
@@ -173,8 +173,9 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
     return result.reset_index().sort_values(measured[0], ascending=False, kind="stable", ignore_index=True)
 
 
-def _hashable(value: Any) -> Any:
-    return str(value) if isinstance(value, list) else value
+def _cell(value: Any) -> Any:
+    # A list cannot be grouped by, and None would become NaN.
+    return "null" if value is None else str(value) if isinstance(value, list) else value
 
 
 def keys_of(table: pd.DataFrame) -> list[str]:
