@@ -83,16 +83,29 @@ LOCK = """
 schema: '2.0'
 stages:
   pretrain: {deps: [{path: data, md5: 0a}], outs: [{path: before, md5: 1a}]}
-  transfer: {deps: [{path: before, md5: 1a}], outs: [{path: after, md5: 2a}]}
-  evaluate: {deps: [{path: after, md5: 2a}, {path: stages/evaluate.py, md5: 3a}], outs: [{path: scores, md5: 4a}]}
+  transfer:
+    deps: [{path: before, md5: 1a}]
+    params: {params.yaml: {finetune: {lr: 0.2}}}
+    outs: [{path: after, md5: 2a}]
+  evaluate:
+    deps: [{path: after/file, md5: 7a}, {path: after, md5: 2a}, {path: stages/evaluate.py, md5: 3a}]
+    outs: [{path: scores, md5: 4a}]
 """
 
 
 def test_figures_of_a_stage_that_did_not_run_are_of_another_run() -> None:
-    assert all(ran(LOCK, stage) for stage in studies.FIGURES)
+    params = {"finetune.lr": 0.2}
+    assert all(ran(LOCK, stage, params) for stage in studies.FIGURES)
     ended_with_transfer = LOCK.replace("outs: [{path: after, md5: 2a}]", "outs: [{path: after, md5: 2b}]")
-    assert [ran(ended_with_transfer, stage) for stage in studies.FIGURES] == [True, True, False]
-    assert not ran("stages: {}", "transfer")
+    assert [ran(ended_with_transfer, stage, params) for stage in ("pretrain", "transfer", "evaluate")] == [
+        True,
+        True,
+        False,
+    ]
+    # params.yaml was changed, and nothing has run since.
+    changed = {"finetune.lr": 0.5}
+    assert [ran(LOCK, stage, changed) for stage in ("pretrain", "transfer", "evaluate")] == [True, False, False]
+    assert not ran("stages: {}", "transfer", params)
     commit = {"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": None}
     for lock, finished in ((LOCK, True), (ended_with_transfer, False)):
         runs = read_runs([commit], "evaluate", {"a": lock}.__getitem__)
@@ -117,8 +130,9 @@ def shown(lr: float, seed: int, accuracy: float) -> dict[str, Any]:
 def test_runs_are_read_from_what_dvc_shows() -> None:
     queued = {"params": shown(1, 1, 0)["params"], "metrics": {"metrics/evaluate.json": {"error": "not there"}}}
     experiments = [{"revs": [{"data": data, "rev": "a"}]} for data in (shown(0.1, 2, 0.75), queued, None)]
+    experiments[0]["revs"][0]["rev"] = "b"
     commits = [{"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": found} for found in (None, experiments)]
-    runs = read_runs(commits, "evaluate", {"a": LOCK}.__getitem__)
+    runs = read_runs(commits, "evaluate", {"a": LOCK, "b": LOCK.replace("lr: 0.2", "lr: 0.1")}.__getitem__)
     assert [run.params for run in runs] == [
         {"finetune.lr": lr, "finetune.seed": seed} for lr, seed in ((0.2, 1), (0.2, 1), (0.1, 2), (1, 1))
     ]
@@ -192,9 +206,15 @@ def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["studies", "rate", "finetune.lr"])
     Path("dvc.lock").write_text(LOCK)
     experiments = [{"revs": [{"data": shown(1e-5, 2, 0.75), "rev": "workspace"}]}]
+    experiments[0]["revs"][0]["rev"] = "a"
     answer = [{"data": shown(0.2, 1, 0.5), "rev": "workspace", "experiments": experiments}]
-    done = type("Done", (), {"returncode": 0, "stdout": json.dumps(answer), "stderr": ""})
-    monkeypatch.setattr(studies.subprocess, "run", lambda *_, **__: done)
+    # DVC shows the runs, git the dvc.lock of the experiment.
+    outputs = {sys.executable: json.dumps(answer), "git": LOCK.replace("lr: 0.2", "lr: 0.00001")}
+
+    def answered(command: list[str], **_: Any) -> Any:
+        return type("Done", (), {"returncode": 0, "stdout": outputs[command[0]], "stderr": ""})
+
+    monkeypatch.setattr(studies.subprocess, "run", answered)
     studies.main()
     assert markdown(pd.read_csv("docs/studies/rate.csv")) in capsys.readouterr().out
     first = Path("docs/studies/rate.png").read_bytes()

@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,20 +106,40 @@ def read_runs(shown: Sequence[dict[str, Any]], stage: str, lock_of: Callable[[st
         if revision["data"] is not None:
             run = _run(revision["data"], FIGURES[stage])
             # One that is queued has no figures, and need not have a dvc.lock.
-            finished = bool(run.figures) and ran(lock_of(revision["rev"]), stage)
+            finished = bool(run.figures) and ran(lock_of(revision["rev"]), stage, run.params)
             runs.append(run if finished else run._replace(figures={}))
     return runs
 
 
-def ran(lock: str, stage: str) -> bool:
-    """Whether `stage` read what the stages before it wrote: of one that did not run, DVC shows the commit's figures.
+def ran(lock: str, stage: str, params: dict[str, Any]) -> bool:
+    """Whether `stage` and all before it ran with `params`: of one that did not, DVC shows the commit's figures.
 
-    `lock` is the text of dvc.lock.
+    `lock` is the text of dvc.lock, which says with what values a stage ran and what it read and wrote.
     """
-    stages = YAML(typ="safe").load(lock)["stages"]
-    written = {out["path"]: out["md5"] for entry in stages.values() for out in entry.get("outs", [])}
-    read = {dependency["path"]: dependency["md5"] for dependency in stages.get(stage, {}).get("deps", [])}
-    return bool(read) and all(written.get(path, digest) == digest for path, digest in read.items())
+    entries = YAML(typ="safe").load(lock)["stages"]
+    if stage not in entries:
+        return False
+    written = {out["path"]: out["md5"] for entry in entries.values() for out in entry.get("outs", [])}
+    for name in _with_upstream(entries, stage):
+        used = _flat(entries[name].get("params", {}).get("params.yaml", {}))
+        read = {dependency["path"]: dependency["md5"] for dependency in entries[name].get("deps", [])}
+        if any(key not in params or params[key] != value for key, value in used):
+            return False
+        if any(written.get(path, digest) != digest for path, digest in read.items()):
+            return False
+    return True
+
+
+def _with_upstream(entries: dict[str, Any], stage: str) -> list[str]:
+    """`stage` and those before it: whose outputs, or files in them, it reads."""
+    writers = {out["path"]: name for name, entry in entries.items() for out in entry.get("outs", [])}
+    found = [stage]
+    for name in found:
+        for dependency in entries[name].get("deps", []):
+            path = PurePosixPath(dependency["path"])
+            makers = {writers[place.as_posix()] for place in (path, *path.parents) if place.as_posix() in writers}
+            found += sorted(makers - set(found))
+    return found
 
 
 def _run(data: dict[str, Any], figures: dict[str, str]) -> Run:
