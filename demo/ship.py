@@ -2,7 +2,7 @@
 
 In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; params.yaml.
 Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml,
-which says what the weights fit.
+with all values that the weights follow from.
 Run: python -m demo.ship NAME before
 
 The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
@@ -12,6 +12,7 @@ import argparse
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import onnx
 from ruamel.yaml import YAML
@@ -21,7 +22,7 @@ from stages.common import params
 from stages.common.errors import UserError, run
 from stages.common.model_card import to_texts
 from stages.common.shipped import FOLDER, ids_of
-from stages.export import EXPORT, MODELS, digest, digest_of_params
+from stages.export import DATASETS, EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
 from stages.pretrain import CSV
 
 
@@ -58,7 +59,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     """Write the three files of one model, with `commit` in its provenance; returns their paths.
 
     Raises:
-        UserError: the model is missing, or was not made from the weights that lie there, or not from params.yaml.
+        UserError: the model is missing, was trained on drawn faces, or was made from other weights, data or params.
     """
     source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
     if not source.exists() or not weights.exists():
@@ -68,6 +69,15 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
         raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
     if card.provenance["params"] != digest_of_params():
         raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
+    emotions = list(params.emotions())
+    if any(
+        card.provenance[dataset] != digest_of_data(dataset, faces_of(dataset, emotions).files) for dataset in DATASETS
+    ):
+        raise UserError(f"data/ is not as it was when {source} was made; make it again with `dvc repro export`.")
+    if card.drawn:
+        raise UserError(
+            f"{source} was trained on drawn faces, which say nothing of real ones; set data: in params.yaml."
+        )
     FOLDER.mkdir(exist_ok=True)
     copies = [FOLDER / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
     content = onnx.load_model_from_string(source.read_bytes())
@@ -76,12 +86,21 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     copies[0].write_bytes(content.SerializeToString(deterministic=True))
     shutil.copyfile(weights, copies[1])
     with open(copies[2], "w", encoding="utf-8") as file:
-        file.write(f"# The network that {copies[1].name} fits; what it is and how it was made: docs/models.md.\n")
-        index, network = params.section("index.fer2013").values, params.section("model").values
-        used = {name: index[name] for name in ("classes", "validation", "seed")} | {"ids": ids_of(CSV)}
-        description = {"emotions": params.emotions(), "image": {"size": card.size}, "index": {"fer2013": used}}
-        YAML().dump(description | {"model": network}, file)
+        file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
+        YAML().dump(describe(model), file)
     return copies
+
+
+def describe(model: str) -> dict[str, Any]:
+    """All values that the weights of `model` follow from, and what they were trained on."""
+    korean = model == "after"
+    names = ["image", "model", "augment", "pretrain", *(["finetune"] if korean else [])]
+    datasets = ["fer2013", *(["korean"] if korean else [])]
+    return {
+        "data": {"fer2013": ids_of(CSV), "korean": korean},
+        "emotions": params.emotions(),
+        "index": {dataset: params.section(f"index.{dataset}").values for dataset in datasets},
+    } | {name: params.section(name).values for name in names}
 
 
 if __name__ == "__main__":

@@ -140,6 +140,11 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     with pytest.raises(UserError, match=r"before\.onnx or .* is missing; make them with `dvc repro export`"):
         ship.ship("mine", "before", "abc")
     assert run_stage("export") == ""
+    with pytest.raises(UserError, match=r"before\.onnx was trained on drawn faces"):
+        ship.ship("mine", "before", "abc")
+    for path in Path("data/sample/fer2013").iterdir():
+        path.unlink()
+    assert run_stage("export") == ""
     files = ship.ship("mine", "before", "abc")
     assert files == [Path("weights/mine.onnx"), Path("weights/mine.weights.h5"), Path("weights/mine.yaml")]
     original, copy = Model(Path("data/export/before.onnx")), Model(files[0])
@@ -162,11 +167,18 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE, csv)
     with pytest.raises(UserError, match=r"image\.size is 40, but weights/mine\.yaml has 48"):
         shipped.check("mine", list(params.emotions()), 40, [], csv)
+    assert ship.describe("after")["data"] == {"fer2013": "files", "korean": True}
+    assert ship.describe("after").keys() - ship.describe("before").keys() == {"finetune"}
     # The same pictures read from fer2013.csv have other ids, so that others of them are validation.
     table = read_table(csv).assign(id=[f"train/happy/{number:05}" for number in range(len(read_table(csv)))])
     write_table(table, Path("lines.csv"))
     with pytest.raises(UserError, match=r"mine\.yaml was made with FER2013 as Kaggle's folders .* point data\.fer2013"):
         shipped.check("mine", list(params.emotions()), 48, [], Path("lines.csv"))
+    whole = Path("data/arrays/korean/train.npy").read_bytes()
+    np.save("data/arrays/korean/train.npy", noise(99, 60, 48, 48))
+    with pytest.raises(UserError, match="data/ is not as it was"):
+        ship.ship("mine", "before", "abc")
+    Path("data/arrays/korean/train.npy").write_bytes(whole)
     save_weights(random_network(48, 3, 9), Path("data/models/pretrain.weights.h5"))
     with pytest.raises(UserError, match="was made from other weights"):
         ship.ship("mine", "before", "abc")

@@ -15,16 +15,23 @@ FILE = Path("params.yaml")
 class Section:
     """One section of params.yaml. Every reader names a key, says what it may be, and fails in one sentence."""
 
-    def __init__(self, name: str, values: dict[str, Any]) -> None:
-        """Keep the section's name, for messages, and its values."""
+    def __init__(self, name: str, values: dict[str, Any], file: Path = FILE) -> None:
+        """Keep the section's name and file, for messages, and its values."""
         self.name = name
         self.values = values
+        self.file = file
 
     def fail(self, key: str, expected: str) -> NoReturn:
         """Say that `key` is missing or not as `expected`."""
         if key not in self.values:
-            raise UserError(f"{FILE}: {self.name}.{key} is missing; it must be {expected}.")
-        raise UserError(f"{FILE}: {self.name}.{key} is {self.values[key]!r}, but must be {expected}.")
+            raise UserError(f"{self.file}: {self.name}.{key} is missing; it must be {expected}.")
+        raise UserError(f"{self.file}: {self.name}.{key} is {self.values[key]!r}, but must be {expected}.")
+
+    def value(self, key: str) -> Any:
+        """Whatever stands there, to be compared."""
+        if key not in self.values:
+            self.fail(key, "there")
+        return self.values[key]
 
     def number(self, key: str, low: float, high: float) -> float:
         """A number from `low` to `high`."""
@@ -120,7 +127,7 @@ def section(name: str, file: Path = FILE) -> Section:
         values = values.get(part) if isinstance(values, dict) else None
     if not isinstance(values, dict):
         raise UserError(f"{file} has no section `{name}`; compare it with the committed one (git diff {file}).")
-    return Section(name, values)
+    return Section(name, values, file)
 
 
 def emotions() -> dict[str, str]:

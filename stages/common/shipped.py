@@ -15,7 +15,7 @@ ARCHITECTURE = (
     "first_padding",
     "head",
     "dense",
-)  # dropout and precision may differ
+)  # the rest matters in training alone, or not to weights
 FORMS = {"files": "Kaggle's folders of .jpg files (archive.zip)", "lines": "fer2013.csv"}
 
 
@@ -34,7 +34,9 @@ def network(name: str, classes: int) -> keras.Model:
     weights, description = files(name)
     section = params.section("model", description)
     view = section.integer("view", 8, 1024)
-    result = model.from_section(section, view, view, classes, False, model.precision_from_params(), fused=True)
+    # It teaches inside tf.data, which runs on the processor, GPU or not.
+    with keras.device("cpu:0"):
+        result = model.from_section(section, view, view, classes, False, model.precision_from_params(), fused=True)
     model.load_weights(result, weights)
     return result
 
@@ -58,26 +60,35 @@ def check(name: str, emotions: Sequence[str], size: int, keys: Sequence[str], cs
     """Stop if the network `name` does not go with params.yaml.
 
     It must be for these emotions and pictures of `size` pixels, have what `model:` has at these keys, and must not have
-    been trained on what `index.fer2013` makes validation pictures of those in `csv`.
+    been trained on what params.yaml makes validation or test pictures, of those in `csv` or of Korean people.
     """
     description = files(name)[1]
-    own, other = params.section("model").values, params.section("model", description).values
-    pairs = [(f"model.{key}", own[key], other[key]) for key in keys]
+    data = params.section("data", description)
+    if data.flag("korean"):
+        raise UserError(
+            f"{description}: this network has seen Korean people, who could come up again as test people; "
+            "name one that was shipped before transfer."
+        )
+    form = data.choice("fer2013", tuple(FORMS))
+    if form != ids_of(csv):
+        raise UserError(
+            f"{description} was made with FER2013 as {FORMS[form]}, and the names there decide which pictures are "
+            "validation; point data.fer2013 in params.yaml at that form of it."
+        )
+    own, other = params.section("model"), params.section("model", description)
+    index, its_index = params.section("index.fer2013"), params.section("index.fer2013", description)
+    pairs = [(f"model.{key}", own.value(key), other.value(key)) for key in keys]
     # In another order the same emotions would be other classes.
     pairs.append(("emotions", ", ".join(emotions), ", ".join(params.section("emotions", description).values)))
     pairs.append(("image.size", size, params.section("image", description).integer("size", 8, 1024)))
-    index, its_index = params.section("index.fer2013"), params.section("index.fer2013", description)
-    pairs += [(f"index.fer2013.{key}", index.values[key], its_index.values[key]) for key in ("classes", "seed")]
-    # Whoever is in a small share is in a larger one, too.
+    pairs += [(f"index.fer2013.{key}", index.value(key), its_index.value(key)) for key in ("classes", "seed")]
+    # Whoever is in a small share is in a larger one, too, and a lower correlation leaves fewer near twins.
     share, its_share = (section.number("validation", 0.001, 0.9) for section in (index, its_index))
-    if share > its_share:
-        pairs.append(("index.fer2013.validation", share, its_share))
-    if its_index.values["ids"] != ids_of(csv):
-        form = FORMS[its_index.choice("ids", tuple(FORMS))]
-        raise UserError(
-            f"{description} was made with FER2013 as {form}, and the names there decide which pictures are validation; "
-            "point data.fer2013 in params.yaml at that form of it."
-        )
+    twin, its_twin = (section.number("near_twin", 0.5, 1) for section in (index, its_index))
+    twins, its_twins = (section.choice("twins", ("remove", "keep")) for section in (index, its_index))
+    pairs += [("index.fer2013.validation", share, its_share)] if share > its_share else []
+    pairs += [("index.fer2013.near_twin", twin, its_twin)] if twin < its_twin else []
+    pairs += [("index.fer2013.twins", twins, its_twins)] if (twins, its_twins) == ("remove", "keep") else []
     for key, mine, its in pairs:
         if mine != its:
             raise UserError(f"params.yaml: {key} is {mine}, but {description} has {its}; set it as there.")
