@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from stages.common import augment, model, params, training
-from stages.common.backend import deterministic, keras, tf
+from stages.common.backend import deterministic, keras, tf, use_threads
 from stages.common.dataset import Faces, Source, batches
 from stages.common.errors import run
 
@@ -33,6 +33,7 @@ TURNS = 3
 def main() -> None:
     """Print the three results."""
     argparse.ArgumentParser(description="Speed and memory of training.").parse_args()
+    use_threads(model.threads_from_params())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare(folder)
@@ -105,7 +106,7 @@ def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]
     distort = augment.from_params(model.view_from_params(faces.size))
     recipe = training.read_recipe(params.section("pretrain"))
     batch = source(faces)
-    data = training.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.share)
+    data = training.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.places)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 
@@ -114,7 +115,7 @@ def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:
     distort = augment.from_params(model.view_from_params(faces.size))
     batch = source(faces)
     first = next(batches([batch], 0, 1, 1, distort, 0))
-    data = tf.data.Dataset.from_tensors(first).repeat(len(faces) // batch.share)
+    data = tf.data.Dataset.from_tensors(first).repeat(len(faces) // batch.places)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 
@@ -131,8 +132,8 @@ def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], obj
     )
     pictures = faces.pictures(np.arange(len(faces)))[:, :view, :view, np.newaxis].astype(np.float32)
     labels = np.eye(len(params.emotions()), dtype=np.float32)[faces.label]
-    flow = generator.flow(pictures, labels, batch_size=source(faces).share, seed=1)
-    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // source(faces).share, verbose=0)
+    flow = generator.flow(pictures, labels, batch_size=source(faces).places, seed=1)
+    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // source(faces).places, verbose=0)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -42,7 +42,7 @@ import numpy as np
 import pandas as pd
 
 from stages.common import model, params
-from stages.common.backend import keras
+from stages.common.backend import keras, use_threads
 from stages.common.bootstrap import Bootstrap, interval
 from stages.common.calibration import apply_temperature, fit_temperature
 from stages.common.ceilings import by_label, ceilings
@@ -83,6 +83,7 @@ DIGITS = 6
 
 def main() -> None:
     """Score both models on both test sets and write what came out."""
+    use_threads(model.threads_from_params())
     emotions = list(params.emotions())
     settings = params.section("evaluate")
     seed, resamples = settings.integer("seed", 0, 2**31 - 1), settings.integer("resamples", 100, 10_000)

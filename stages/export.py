@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stages.common import model, params
-from stages.common.backend import keras
+from stages.common.backend import keras, use_threads
 from stages.common.calibration import fit_temperature
 from stages.common.counts import read_metrics, write_metrics
 from stages.common.dataset import Faces, read_faces
@@ -53,6 +53,7 @@ MODELS = {
 
 def main() -> None:
     """Write all forms of both models, and compare them."""
+    use_threads(model.threads_from_params())
     emotions = list(params.emotions())
     compared = params.section("export").integer("compared", 1, 100_000)
     judged = [faces_of(dataset, emotions) for dataset in DATASETS]

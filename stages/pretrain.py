@@ -10,7 +10,7 @@ Run: python -m stages.pretrain
 from pathlib import Path
 
 from stages.common import augment, model, params, shipped, training, work
-from stages.common.backend import deterministic
+from stages.common.backend import deterministic, use_threads
 from stages.common.counts import write_metrics
 from stages.common.dataset import Faces, Source, balance_weights, read_faces
 from stages.common.errors import run
@@ -24,6 +24,7 @@ CURVES = Path("data/live/pretrain")
 
 def main() -> None:
     """Read the section `pretrain:`, train or take the weights, and write weights, figures and curves."""
+    use_threads(model.threads_from_params())
     section = params.section("pretrain")
     emotions = list(params.emotions())
     faces = read_faces(CSV, ARRAYS, "train", emotions)

@@ -10,7 +10,7 @@ Run: python -m stages.transfer
 from pathlib import Path
 
 from stages.common import augment, model, params, training, work
-from stages.common.backend import deterministic
+from stages.common.backend import deterministic, keras, use_threads
 from stages.common.counts import write_metrics
 from stages.common.dataset import Source, balance_weights, read_faces
 from stages.common.errors import UserError, run
@@ -27,6 +27,7 @@ CURVES = Path("data/live/transfer")
 
 def main() -> None:
     """Read the section `finetune:`, train, and write weights, figures and curves."""
+    use_threads(model.threads_from_params())
     section = params.section("finetune")
     emotions = list(params.emotions())
     recipe = training.read_recipe(section)
@@ -56,7 +57,9 @@ def main() -> None:
     before = network.get_weights()
     teacher = None
     if taught and rehearsed:
-        teacher = model.for_training(faces.size, len(emotions))
+        # It answers inside tf.data, which runs on the processor, GPU or not.
+        with keras.device("cpu:0"):
+            teacher = model.for_training(faces.size, len(emotions))
         teacher.set_weights(before)
     model.freeze(network, frozen_blocks, frozen_batchnorm)
     files = [file for source in sources for file in source.faces.files]
@@ -93,6 +96,10 @@ def rehearsed_images(batch_size: int, rehearsal: float) -> int:
     rehearsed = round(batch_size * rehearsal)
     if rehearsed == batch_size:
         raise UserError("params.yaml: finetune.rehearsal leaves no Korean image in a batch; lower it.")
+    if rehearsal and not rehearsed:
+        raise UserError(
+            "params.yaml: finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0."
+        )
     return rehearsed
 
 

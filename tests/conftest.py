@@ -50,16 +50,26 @@ PARAMS: dict[str, Any] = {
         "dropout_odd": 0.1,
         "dropout_even": 0,
         "dropout_head": 0.1,
+        "norm_momentum": 0.9,
         "head": "average",
         "dense": [],
         "mirror": True,
         "precision": "float32",
+        "threads": 2,
     },
     "augment": {},
     "pretrain": {"weights": None},
     "finetune": {},
     "export": {"compared": 50, "unsure": 0.4, "smoothing": 0.3, "same_face": 0.3, "forget": 0.5},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads() -> None:
+    """What each stage says first must be said before any network of a test is built."""
+    # Whoever needs TensorFlow has imported it by now; it takes seconds.
+    if backend := sys.modules.get("stages.common.backend"):
+        backend.use_threads(PARAMS["model"]["threads"])
 
 
 @pytest.fixture

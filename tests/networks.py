@@ -19,7 +19,8 @@ def drawn_faces(count: int) -> np.ndarray:
 
 def random_network(size: int, classes: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    network = vgg(size, classes=classes, fused=False, **PARAMS["model"])
+    architecture = {name: value for name, value in PARAMS["model"].items() if name != "threads"}
+    network = vgg(size, classes=classes, fused=False, **architecture)
     # The head sees features of mean 0 and deviation 1 over drawn faces: no class wins everywhere.
     head = network.get_layer("emotion")
     features = keras.Model(network.input, head.input).predict_on_batch(drawn_faces(30)[..., np.newaxis])

@@ -166,12 +166,29 @@ def test_mixup_mixes_pictures_labels_and_weights_in_the_same_shares() -> None:
     value = np.arange(0, 200, 2, dtype=np.uint8)  # tells the pictures apart, and is label and weight too
     pictures = np.repeat(value, SIZE * SIZE).reshape(-1, SIZE, SIZE)
     labels, weights = np.stack([value, 200 - value], axis=1).astype(np.float32), value.astype(np.float32)
-    mixed, label, weight = mix(pictures, labels, weights, np.random.default_rng(0), 0.2)
+    random = np.random.default_rng(0)
+    share = random.beta(0.2, 0.2, len(value)).astype(np.float32)
+    other = random.permutation(len(value))
+    mixed, label, weight = mix(pictures, labels, weights, other, share)
+    assert np.allclose(weight, share * value + (1 - share) * value[other], atol=1e-3)
     assert mixed.dtype == np.uint8
     assert label.dtype == weight.dtype == np.float32
     assert np.abs(mixed[:, 0, 0] - weight).max() <= 0.5001
     assert np.allclose(label[:, 0], weight, atol=1e-3)
     assert np.allclose(label.sum(axis=1), 200, atol=1e-3)
     assert (mixed == mixed[:, :1, :1]).all()
-    untouched = np.abs(weight - value) < 2
-    assert 0.2 < untouched.mean() < 0.8, "Beta(0.2, 0.2) draws mostly shares near 0 and 1"
+
+
+def test_mixup_stays_within_a_source(tmp_path: Path) -> None:
+    sources = []
+    for places, value in ((3, 10), (5, 200)):
+        path = tmp_path / f"{value}.npy"
+        np.save(path, np.full((20, SIZE, SIZE), value, np.uint8))
+        faces = Faces([path], np.zeros(20, int), np.arange(20), np.arange(20) % 2)
+        sources.append(Source(faces, places, np.ones(2, np.float32)))
+    mixed = 0
+    for picture, label, _ in batches(sources, 0, 4, 1, STILL, 1):
+        assert (picture[:3] == 10).all()
+        assert (picture[3:] == 200).all()
+        mixed += int(((label > 0.01) & (label < 0.99)).any(axis=1).sum())
+    assert mixed > 5

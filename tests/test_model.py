@@ -20,6 +20,7 @@ SMALL: dict[str, Any] = {
     "dropout_odd": 0.1,
     "dropout_even": 0.0,
     "dropout_head": 0.1,
+    "norm_momentum": 0.9,
     "head": "average",
     "dense": [],
     "mirror": False,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -25,7 +26,7 @@ from stages.transfer import rehearsed_images
 ROOT = Path(__file__).parent.parent
 PARAMS = """
 emotions: {happy: 기쁨, sad: 슬픔}
-index: {fer2013: {classes: {happy: happy, sad: sad}, validation: 0.2, seed: 1}}
+index: {fer2013: {classes: {happy: happy, sad: sad}, twins: remove, near_twin: 0.93, validation: 0.2, seed: 1}}
 model:
   view: 12
   blocks: [[4], [6]]
@@ -33,16 +34,18 @@ model:
   dropout_odd: 0.2
   dropout_even: 0
   dropout_head: 0.2
+  norm_momentum: 0.9
   head: average
   dense: []
   mirror: true
   precision: float32
+  threads: 2
 augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5, light: 0.2, erase: 0.3}
 pretrain:
   {weights: null, teachers: [], taught: 0.5, seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1,
    weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5}
 finetune:
-  {start: pretrain, kept_weights: 0, taught: 0, seed: 1, batch_size: 8, epochs: 3, patience: 3, lr: 1e-03, warmup: 1,
+  {start: pretrain, kept_weights: 0, taught: 0, seed: 1, batch_size: 8, epochs: 12, patience: 12, lr: 1e-03, warmup: 1,
    weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5, rehearsal: 0.5,
    frozen_blocks: 1, frozen_batchnorm: true}
 """
@@ -68,7 +71,7 @@ def still(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def network() -> keras.Model:
     deterministic(1)
-    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, "average", [], False, "float32", True)
+    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, 0.9, "average", [], False, "float32", True)
 
 
 RECIPE = training.Recipe(seed=1, epochs=3, patience=3, lr=0.01, warmup=0, weight_decay=0.01, label_smoothing=0, mixup=0)
@@ -127,6 +130,16 @@ def test_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     assert accuracy == pytest.approx(best["validation/accuracy"])
 
 
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    train(tmp_path, network())
+    checkpoint = tmp_path / "checkpoint.npz"
+    whole = checkpoint.read_bytes()
+    for damaged in (b"", whole[:100], whole[: len(whole) // 2], whole[:200] + bytes(5000) + whole[5200:]):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"checkpoint\.npz is damaged; remove it"):
+            train(tmp_path, network())
+
+
 def test_best_epoch_is_the_first_of_equals() -> None:
     assert training.best_epoch([{"validation/accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)]) == 2
     assert training.best_epoch([]) == 0
@@ -140,6 +153,8 @@ def test_divergence_ends_in_a_sentence(tmp_path: Path) -> None:
 def test_rehearsed_images() -> None:
     assert rehearsed_images(64, 0.5) == 32
     assert rehearsed_images(64, 0) == 0
+    with pytest.raises(UserError, match="too little for one image"):
+        rehearsed_images(8, 0.0625)
     with pytest.raises(UserError, match="leaves no Korean image"):
         rehearsed_images(8, 0.99)
 
@@ -157,9 +172,9 @@ def workplace(folder: Path) -> Path:
     return folder
 
 
-def start(stage: str, folder: Path) -> subprocess.Popen[str]:
+def start(stage: str, folder: Path, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
+        [*prefix, sys.executable, "-m", f"stages.{stage}"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         stdout=subprocess.PIPE,
@@ -183,27 +198,27 @@ def outputs(folder: Path) -> dict[str, bytes]:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, broken = workplace(tmp_path / "whole"), workplace(tmp_path / "broken")
-    first = start("pretrain", broken)
-    while first.poll() is None and not list(broken.glob(".work/pretrain/*/checkpoint.npz")):
-        time.sleep(0.01)
-    first.kill()
-    assert "epoch 25/25" not in first.communicate()[0]
-    assert first.returncode == -signal.SIGKILL
-    other = start("pretrain", whole)
-    assert "going on after epoch" in finish(start("pretrain", broken))
-    log = finish(other)
-    # One line for each epoch, and none of TensorFlow's.
-    assert len(log.splitlines()) == 25, log
-    assert outputs(broken) == outputs(whole)
-    assert not list(broken.glob(".work/pretrain")), "the work folder is gone once the outputs are written"
+    for folder in (whole, broken):
+        change(folder, "kept_weights: 0, taught: 0", "kept_weights: 0.1, taught: 0.5")
+    # The run that is killed has one core, the other all: neither changes a byte.
+    one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
+    for stage, epochs in (("pretrain", 25), ("transfer", 12)):
+        first = start(stage, broken, one_core)
+        while first.poll() is None and not list(broken.glob(f".work/{stage}/*/checkpoint.npz")):
+            time.sleep(0.01)
+        first.kill()
+        assert f"epoch {epochs}/{epochs}" not in first.communicate()[0]
+        assert first.returncode == -signal.SIGKILL
+        other = start(stage, whole)
+        assert "going on after epoch" in finish(start(stage, broken, one_core))
+        log = finish(other)
+        # One line for each epoch, and none of TensorFlow's.
+        assert len(log.splitlines()) == epochs, log
+        assert outputs(broken) == outputs(whole)
+        assert not list(broken.glob(f".work/{stage}")), "the work folder is gone once the outputs are written"
     report = json.loads((whole / "metrics/pretrain.json").read_text())["pretrain"]
     assert report["images"] == {"train": 48, "validation": 12}
     assert "data/live/pretrain/plots/metrics/validation/accuracy.tsv" in outputs(whole)
-
-    # Transfer, started twice from the same weights.
-    for process in [start("transfer", folder) for folder in (whole, broken)]:
-        finish(process)
-    assert outputs(broken) == outputs(whole)
     pretrained, transferred = (whole / f"data/models/{name}.weights.h5" for name in ("pretrain", "transfer"))
     assert pretrained.read_bytes() != transferred.read_bytes()
 
@@ -212,8 +227,8 @@ def ship(folder: Path, name: str) -> bytes:
     """Make what pretrain wrote a network of the folder weights/."""
     (folder / "weights").mkdir()
     values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
-    values["index"]["fer2013"]["ids"] = "files"
-    description = {key: values[key] for key in ("emotions", "index", "model")} | {"image": {"size": 16}}
+    values["data"] = {"fer2013": "files", "korean": False}
+    description = {key: values[key] for key in ("data", "emotions", "index", "model")} | {"image": {"size": 16}}
     (folder / f"weights/{name}.yaml").write_text(json.dumps(description), encoding="utf-8")
     return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()
 
@@ -221,7 +236,7 @@ def ship(folder: Path, name: str) -> bytes:
 def short_workplace(tmp_path: Path) -> Path:
     folder = workplace(tmp_path)
     change(folder, "epochs: 25, patience: 25", "epochs: 1, patience: 1")
-    change(folder, "epochs: 3, patience: 3", "epochs: 1, patience: 1")
+    change(folder, "epochs: 12, patience: 12", "epochs: 1, patience: 1")
     return folder
 
 
@@ -255,10 +270,28 @@ def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
             "validation: 0.3",
             "index.fer2013.validation is 0.3, but weights/small.yaml has 0.2",
         ),
+        (
+            "near_twin: 0.93",
+            "near_twin: 0.9",
+            "index.fer2013.near_twin is 0.9, but weights/small.yaml has 0.93",
+        ),
     ):
         change(folder, old, new)
         assert fail(start("pretrain", folder)) == f"error: params.yaml: {refused}; set it as there.\n"
         change(folder, new, old)
+    description = folder / "weights/small.yaml"
+    for old, new, refused in (
+        ('"remove"', '"keep"', "params.yaml: index.fer2013.twins is remove, but weights/small.yaml has keep; set it"),
+        ('"korean": false', '"korean": true', "weights/small.yaml: this network has seen Korean people, who could"),
+        ('"near_twin": 0.93', '"near_twin": 7', "weights/small.yaml: index.fer2013.near_twin is 7, but must be a"),
+        ('"near_twin": 0.93, ', "", "weights/small.yaml: index.fer2013.near_twin is missing; it must be a number"),
+        ('"view": 12, ', "", "weights/small.yaml: model.view is missing"),
+    ):
+        text = description.read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        description.write_text(text.replace(old, new), encoding="utf-8")
+        assert fail(start("pretrain", folder)).startswith(f"error: {refused}")
+        description.write_text(text, encoding="utf-8")
     change(folder, "validation: 0.2", "validation: 0.1")
     change(folder, "weights: small", "weights: nothing")
     assert fail(start("pretrain", folder)) == (

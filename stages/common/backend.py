@@ -30,7 +30,15 @@ tf.get_logger().setLevel("ERROR")
 # A GPU from Ampere on would multiply with 10 bits after the point: the forms of a model would differ by more than 1e-4.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
-__all__ = ["deterministic", "keras", "tf"]
+__all__ = ["deterministic", "keras", "tf", "use_threads"]
+
+
+def use_threads(count: int) -> None:
+    """Divide each operation among `count` threads, on however many cores: another division rounds otherwise.
+
+    It comes before the first network; afterwards TensorFlow takes no other number.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(count)
 
 
 def deterministic(seed: int) -> None:

@@ -97,13 +97,13 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """Faces that fill `share` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
+    """Faces that fill `places` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
 
     `taught` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
     """
 
     faces: Faces
-    share: int
+    places: int
     weight: np.ndarray
     taught: float = 0
 
@@ -117,13 +117,13 @@ def batches(
     (see `mix`), and weights float32 (batch,).
     """
     orders = [
-        cyclic_order(len(source.faces), epoch * steps * source.share, (epoch + 1) * steps * source.share, seed)
+        cyclic_order(len(source.faces), epoch * steps * source.places, (epoch + 1) * steps * source.places, seed)
         for source in sources
     ]
     for step in range(steps):
         pictures, labels, weights = [], [], []
         for source, order in zip(sources, orders, strict=True):
-            index = order[step * source.share : (step + 1) * source.share]
+            index = order[step * source.places : (step + 1) * source.places]
             label = source.faces.label[index]
             pictures.append(source.faces.pictures(index))
             labels.append(np.eye(len(source.weight), dtype=np.float32)[label])
@@ -132,19 +132,22 @@ def batches(
         picture, label, weight = (np.concatenate(parts) for parts in (pictures, labels, weights))
         picture = augment(picture, random)
         if mixup:
-            picture, label, weight = mix(picture, label, weight, random, mixup)
+            # Each source within itself: another share of the other's labels may be a teacher's.
+            first = np.cumsum([0, *(source.places for source in sources[:-1])])
+            other = [at + random.permutation(source.places) for at, source in zip(first, sources, strict=True)]
+            share = random.beta(mixup, mixup, len(picture)).astype(np.float32)
+            picture, label, weight = mix(picture, label, weight, np.concatenate(other), share)
         yield picture[..., np.newaxis], label, weight
 
 
 def mix(
-    pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, random: np.random.Generator, alpha: float
+    pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, other: np.ndarray, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lay over each picture another of the batch, and mix labels and weights alike (mixup; Zhang et al., 2018).
 
-    Each picture has its own share of the two, drawn from Beta(`alpha`, `alpha`). Shapes and types as in `batches`.
+    Picture i keeps `share[i]` of itself, float32 (batch,), and the rest is the picture `other[i]`, int (batch,). Other
+    shapes and types are those of `batches`.
     """
-    other = random.permutation(len(pictures))
-    share = random.beta(alpha, alpha, len(pictures)).astype(np.float32)
     first, second = share[:, np.newaxis], 1 - share[:, np.newaxis]
     blend = pictures * first[..., np.newaxis] + pictures[other] * second[..., np.newaxis]
     return (

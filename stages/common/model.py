@@ -24,6 +24,7 @@ def vgg(
     dropout_odd: float,
     dropout_even: float,
     dropout_head: float,
+    norm_momentum: float,
     head: str,
     dense: Sequence[int],
     mirror: bool,
@@ -35,7 +36,8 @@ def vgg(
     Pictures (n, size, size, 1) of values 0 to 255 go in, probabilities (n, classes) come out; the network looks at the
     middle, `view` pixels wide. `blocks` lists the filters of each block's 3x3 convolutions (bias, ReLU, he_normal, then
     BatchNormalization); 2x2 max-pooling and dropout end a block, with `dropout_odd` after blocks 1, 3, ... and
-    `dropout_even` after 2, 4, .... `head` is `flatten` or `average` (global average pooling); `dense` lists the ReLU
+    `dropout_even` after 2, 4, .... A BatchNormalization's running statistics keep `norm_momentum` of themselves in each
+    step. `head` is `flatten` or `average` (global average pooling); `dense` lists the ReLU
     layers after it, and `dropout_head` applies after the first of them (without any: before the output).
     With `mirror` the network sees each picture and its mirror image, and answers with the mean of both probabilities;
     not meant for training. `precision` is float32 or mixed_bfloat16, in which all but the weights and the last layer
@@ -61,8 +63,7 @@ def vgg(
                 dtype=precision,
                 name=f"block{block}_conv{number}",
             )(x)
-            # Keras's own momentum of 0.99 lags behind in a run of a few hundred steps.
-            x = normalization(momentum=0.9, dtype=precision, name=f"block{block}_norm{number}")(x)
+            x = normalization(momentum=norm_momentum, dtype=precision, name=f"block{block}_norm{number}")(x)
         x = layers.MaxPooling2D(dtype=precision, name=f"block{block}_pool")(x)
         rate = dropout_odd if block % 2 else dropout_even
         x = layers.Dropout(rate, seed=block, dtype=precision, name=f"block{block}_dropout")(x)
@@ -115,6 +116,11 @@ def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
     return network
 
 
+def threads_from_params() -> int:
+    """How many threads an operation is divided among."""
+    return params.section("model").integer("threads", 1, 256)
+
+
 def precision_from_params() -> str:
     """The numbers in training: float32 or mixed_bfloat16."""
     return params.section("model").choice("precision", ("float32", "mixed_bfloat16"))
@@ -133,6 +139,7 @@ def from_section(
         dropout_odd=section.number("dropout_odd", 0, 0.9),
         dropout_even=section.number("dropout_even", 0, 0.9),
         dropout_head=section.number("dropout_head", 0, 0.9),
+        norm_momentum=section.number("norm_momentum", 0, 0.9999),
         head=section.choice("head", ("flatten", "average")),
         dense=section.integers("dense", 1, 8192),
         mirror=mirror,

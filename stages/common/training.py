@@ -7,6 +7,8 @@ the order of the images, their distortion, and the masks of dropout. That state 
 import json
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +73,7 @@ def fit(
     place of a part of the labels (distillation; Hinton et al., 2015). `checkpoint` is a file that is written after
     each epoch and read at the start; `curves` is DVCLive's folder.
     """
-    steps = -(-len(sources[0].faces) // sources[0].share)
+    steps = -(-len(sources[0].faces) // sources[0].places)
     prepare(model, steps, recipe)
     history, best = _restore(model, checkpoint)
     began, resumed = time.monotonic(), len(history)
@@ -145,7 +147,7 @@ def epoch_data(
     steps: int,
 ) -> tf.data.Dataset:
     """The batches of one epoch (see `batches`), made by a thread beside the one in which `model` learns."""
-    batch_size = sum(source.share for source in sources)
+    batch_size = sum(source.places for source in sources)
     signature = (
         tf.TensorSpec((batch_size, *model.input_shape[1:]), tf.uint8),
         tf.TensorSpec((batch_size, len(sources[0].weight)), tf.float32),
@@ -157,7 +159,7 @@ def epoch_data(
 
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     if teacher is not None:
-        taught = np.repeat([source.taught for source in sources], [source.share for source in sources])
+        taught = np.repeat([source.taught for source in sources], [source.places for source in sources])
         share = tf.constant(taught[:, np.newaxis], tf.float32)
         data = data.map(
             lambda picture, label, weight: (
@@ -223,11 +225,14 @@ def _restore(model: keras.Model, checkpoint: Path) -> tuple[list[Record], list[n
     best = model.get_weights()
     if not checkpoint.exists():
         return [], best
-    with np.load(checkpoint) as arrays:
-        for number, variable in enumerate([*model.weights, *model.optimizer.variables]):
-            variable.assign(arrays[f"now{number}"])
-        history: list[Record] = json.loads(str(arrays["history"]))
-        best = [arrays[f"best{number}"] for number in range(len(best))]
+    try:
+        with np.load(checkpoint) as arrays:
+            for number, variable in enumerate([*model.weights, *model.optimizer.variables]):
+                variable.assign(arrays[f"now{number}"])
+            history: list[Record] = json.loads(str(arrays["history"]))
+            best = [arrays[f"best{number}"] for number in range(len(best))]
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise UserError(f"{checkpoint} is damaged; remove it, and training starts from its first epoch.") from None
     print(f"going on after epoch {len(history)}, from {checkpoint}", flush=True)
     return history, best
 
