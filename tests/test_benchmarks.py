@@ -75,7 +75,7 @@ def test_a_stage_that_stops_says_why(tmp_path: Path) -> None:
         run_stage(tmp_path, "rename", data={"korean": "gone"})
 
 
-def test_each_benchmark_says_in_one_sentence_what_is_wrong() -> None:
+def test_each_benchmark_ends_through_run_which_turns_errors_into_a_sentence() -> None:
     for path in (ROOT / "benchmarks").glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "def main()" not in text or text.endswith(("    run(main)\n", "    errors.run(main)\n")), path.name

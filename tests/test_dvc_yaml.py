@@ -137,7 +137,10 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     [leaf for name, value in load("params.yaml").items() if name != "emotions" for leaf in leaves(name, value)],
 )
 def test_every_value_in_params_is_read(section: str, key: str) -> None:
-    """A stage or command that reads the section asks a section for the key, itself or in a module that it imports."""
+    """A stage or command that reads the section asks a section for the key, itself or in a module that it imports.
+
+    A key of the same name in another section that it reads hides one that is not asked for.
+    """
     files = [*(f"stages/{stage}.py" for stage in STAGES), *COMMANDS]
     readers = [file for file in files if section in sections_read_by(file)]
     assert key in set().union(*(keys_read(module) for file in readers for module in closure(file)))

@@ -47,5 +47,5 @@ def test_a_frozen_layer_in_training_has_a_gradient_everywhere(training: bool, tr
     assert fused == (trainable or not training)
 
 
-def test_numbers_keep_all_their_bits_on_a_gpu() -> None:
+def test_a_gpu_is_told_not_to_shorten_numbers() -> None:
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
