@@ -192,3 +192,17 @@ def test_mixup_stays_within_a_source(tmp_path: Path) -> None:
         assert (picture[3:] == 200).all()
         mixed += int(((label > 0.01) & (label < 0.99)).any(axis=1).sum())
     assert mixed > 5
+
+
+def test_shares_of_mixup_are_drawn_from_beta(tmp_path: Path) -> None:
+    count = 200
+    np.save(tmp_path / "a.npy", np.zeros((count, SIZE, SIZE), np.uint8))
+    # Each face is a class of its own, so that its label shows its share.
+    faces = Faces([tmp_path / "a.npy"], np.zeros(count, int), np.arange(count), np.arange(count))
+    sources = [Source(faces, count, np.ones(count, np.float32))]
+    untouched = {}
+    for mixup in (0.2, 1):
+        ((_, label, _),) = batches(sources, 0, 1, 1, STILL, mixup)
+        untouched[mixup] = (label.max(axis=1) > 0.99).mean()
+    assert 0.2 < untouched[0.2] < 0.8, "Beta(0.2, 0.2) draws mostly shares near 0 and 1"
+    assert untouched[1] < 0.1, "Beta(1, 1) draws any share alike"

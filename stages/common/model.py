@@ -208,8 +208,7 @@ def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
 def blend(model: keras.Model, others: Sequence[np.ndarray], share: float) -> None:
     """Set each weight to `share` of that in `others` and the rest of its own (WiSE-FT; Wortsman et al., 2022)."""
     pairs = zip(others, model.get_weights(), strict=True)
-    # The seeds of dropout are whole numbers, which nothing is to be made of.
-    model.set_weights([own if own.dtype.kind == "u" else share * other + (1 - share) * own for other, own in pairs])
+    model.set_weights([share * other + (1 - share) * own for other, own in pairs])
 
 
 def predict(model: keras.Model, faces: Faces) -> np.ndarray:
