@@ -14,14 +14,14 @@ setup: .venv/installed  ## create .venv with the pinned requirements
 run: .venv/installed  ## run what is left of the pipeline, then print the table before/after transfer
 	dvc repro
 	@echo
-	@python -m stages.common.comparison
+	@python -m tools.table
 
 table: .venv/installed  ## print that table again
-	@python -m stages.common.comparison
+	@python -m tools.table
 
 AGAINST ?= HEAD^
 gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.fall
-	@dvc metrics diff --json $(AGAINST) | python -m stages.common.gate
+	@dvc metrics diff --json $(AGAINST) | python -m tools.gate
 
 demo: .venv/installed  ## start the page that reads faces
 	@python -m demo --web

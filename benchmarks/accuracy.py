@@ -19,11 +19,11 @@ import pandas as pd
 
 from benchmarks.stage import run_stage
 from demo.models import Model
-from stages.common import params
-from stages.common.bootstrap import Bootstrap, interval
-from stages.common.errors import UserError, run
-from stages.common.onnx_runtime import open_session
-from stages.common.reliability import expected_calibration_error
+from stages.deployment.onnx_runtime import open_session
+from stages.evaluation.bootstrap import Bootstrap, interval
+from stages.evaluation.reliability import expected_calibration_error
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
 
 RESAMPLES, SEED = 1000, 1
 BATCH = 256

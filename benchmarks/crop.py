@@ -24,14 +24,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.stage import Cost, run_stage
-from stages.common.errors import run
-from stages.common.faces import Box, overlap
-from stages.common.images import BadPictureError, decode
-from stages.common.labels import ANNOTATORS, SIDES
-from stages.common.packing import jpeg
-from stages.common.photos import Shot, korean_photo
-from stages.common.tables import write_table
 from stages.crop import crop_photo, read_settings
+from stages.datasets.labels import ANNOTATORS, SIDES
+from stages.faces.box import Box, overlap
+from stages.files.images import BadPictureError, decode
+from stages.files.tables import write_table
+from stages.runtime.errors import run
+from stages.synthetic.camera import Shot, korean_photo
+from stages.synthetic.packing import jpeg
 
 Result = TypeVar("Result")
 
@@ -62,7 +62,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos = [draw_photo(number) for number in range(PHOTOS)]
     megabytes = statistics.mean(len(photo.data) for photo in photos) / 1e6
-    widths = [photo.box[2] - photo.box[0] for photo in photos]
+    widths = [photo.box.right - photo.box.left for photo in photos]
     print(f"{PHOTOS} photos, {megabytes:.1f} MB on average, faces {min(widths):.0f} to {max(widths):.0f} pixels wide\n")
     with tempfile.TemporaryDirectory() as folder:
         print_ways(photos, Path(folder))
@@ -75,7 +75,7 @@ def draw_photo(number: int) -> Photo:
     size = np.random.default_rng([82, number]).uniform(*FACES)
     shot = Shot(number, number, number, EMOTIONS[number % len(EMOTIONS)])
     picture, box = korean_photo(82, shot, (size,), (MEGAPIXELS, MEGAPIXELS))
-    return Photo(jpeg(picture, 1, QUALITY), (float(box.left), float(box.top), float(box.right), float(box.bottom)))
+    return Photo(jpeg(picture, 1, QUALITY), box)
 
 
 def ours(photo: Photo, path: Path, settings: dict[str, Any]) -> float:
@@ -95,7 +95,7 @@ def unaided(photo: Photo, path: Path, settings: dict[str, Any]) -> float:
     border = row["side"] * settings["margin"] / (1 + 2 * settings["margin"])
     left, top = row["left"] + border, row["top"] + border
     side = row["side"] - 2 * border
-    return overlap((left, top, left + side, top + side), photo.box)
+    return overlap(Box(left, top, left + side, top + side), photo.box)
 
 
 def original(photo: Photo, path: Path, size: int) -> float:
@@ -112,7 +112,7 @@ def plain(photo: Photo, path: Path, size: int) -> float:
     if len(found) == 0:
         return 0.0
     x, y, width, height = (float(value) for value in max(found, key=lambda face: face[2] * face[3]))
-    face = (x, y, x + width, y + height)
+    face = Box(x, y, x + width, y + height)
     write_cut(picture, face, path, size)
     return overlap(face, photo.box)
 
@@ -131,7 +131,7 @@ def with_autocrop(photo: Photo, path: Path, cropper: Any) -> float:
         return 0.0
     cv2.imwrite(str(path), result.image[:, :, ::-1])
     face = result.diagnostics.faces[result.diagnostics.selected_face_index].box
-    return overlap((face.x, face.y, face.x + face.width, face.y + face.height), photo.box)
+    return overlap(Box(face.x, face.y, face.x + face.width, face.y + face.height), photo.box)
 
 
 def ways() -> dict[str, tuple[Way, int]]:

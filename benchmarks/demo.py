@@ -29,11 +29,12 @@ from benchmarks.stage import WATCH
 from demo.models import Model, find_models, predict
 from demo.reading import read_frame
 from demo.video import VideoWriter
-from stages.common import archives, fer2013
-from stages.common.archives import Entry
-from stages.common.errors import run
-from stages.common.images import decode, encode_jpeg, resize
-from stages.common.photos import Shot, korean_photo
+from stages.datasets import fer2013
+from stages.files import archives
+from stages.files.archives import Entry
+from stages.files.images import decode, encode_jpeg, resize
+from stages.runtime.errors import run
+from stages.synthetic.camera import Shot, korean_photo
 
 FRAMES, TURNS, STARTS = 20, 10, 5
 WIDTH, HEIGHT = 640, 480
@@ -67,7 +68,6 @@ def load_fer() -> Any:
         importlib.resources.files(package) / name
     )
     sys.modules["pkg_resources"] = stand_in
-    from stages.common import backend  # noqa: F401  TensorFlow without its greetings
 
     from fer.fer import FER  # isort: skip
 

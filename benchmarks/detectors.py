@@ -14,16 +14,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.common.errors import run
-from stages.common.faces import DETECTORS, Box, Search, find_faces, overlap, search_from_params
-from stages.common.images import decode
-from stages.common.photos import Shot, korean_photo
+from stages.faces.box import Box, overlap
+from stages.faces.detection import DETECTORS, Search, find_faces, search_from_params
+from stages.files.images import decode
+from stages.runtime.errors import run
+from stages.synthetic.camera import Shot, korean_photo
 
 PHOTOS = 100
 MEGAPIXELS = 0.5, 2.0  # as in the sample
 ROLLS = 0, 15, 30  # degrees
 LEAST_OVERLAP = 0.3
-ASTRONAUT = (178.0, 65.0, 270.0, 190.0)  # hairline to chin, drawn by hand
+ASTRONAUT = Box(178, 65, 270, 190)  # hairline to chin, drawn by hand
 LFW_SCALE, LFW_BORDER = 6, 75  # pixels after scaling
 
 Example = tuple[np.ndarray, Box | None]
@@ -48,8 +49,7 @@ def main() -> None:
 
 def draw(number: int) -> Example:
     """A drawn photo of one person and the box from hairline to chin."""
-    picture, box = korean_photo(82, Shot(number, number, number, "중립"), (1.0,), MEGAPIXELS)
-    return picture, (box.left, box.top, box.right, box.bottom)
+    return korean_photo(82, Shot(number, number, number, "중립"), (1.0,), MEGAPIXELS)
 
 
 def lfw_examples(path: Path) -> Iterator[Example]:
@@ -59,7 +59,7 @@ def lfw_examples(path: Path) -> Iterator[Example]:
         large = cv2.resize(small, None, fx=LFW_SCALE, fy=LFW_SCALE, interpolation=cv2.INTER_CUBIC)
         picture = cv2.copyMakeBorder(large, LFW_BORDER, LFW_BORDER, LFW_BORDER, LFW_BORDER, cv2.BORDER_REPLICATE)
         inner = float(LFW_BORDER), float(LFW_BORDER + len(large))
-        yield picture, (inner[0], inner[0], inner[1], inner[1]) if number < 100 else None
+        yield picture, Box(inner[0], inner[0], inner[1], inner[1]) if number < 100 else None
 
 
 def turned(example: Example, degrees: float) -> Example:
@@ -70,9 +70,9 @@ def turned(example: Example, degrees: float) -> Example:
     picture = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     if box is None:
         return picture, None
-    half_width, half_height = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
-    x, y = matrix @ (box[0] + half_width, box[1] + half_height, 1)
-    return picture, (x - half_width, y - half_height, x + half_width, y + half_height)
+    half_width, half_height = (box.right - box.left) / 2, (box.bottom - box.top) / 2
+    x, y = matrix @ (box.left + half_width, box.top + half_height, 1)
+    return picture, Box(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
 def print_row(name: str, examples: Sequence[Example], search: Search) -> None:

@@ -25,11 +25,12 @@ import psutil
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from stages.common import errors
-from stages.common.imitate_aihub import EMOTIONS, QUALITY, Delivery, orders, write_deliveries
-from stages.common.imitate_labels import label_record
-from stages.common.packing import jpeg
-from stages.common.photos import Box, Shot, korean_photo, sitter
+from stages.faces.box import Box
+from stages.runtime import errors
+from stages.synthetic.annotations import label_record
+from stages.synthetic.camera import Shot, korean_photo, sitter
+from stages.synthetic.korean_download import EMOTIONS, QUALITY, Delivery, orders, write_deliveries
+from stages.synthetic.packing import jpeg
 
 ROOT = Path(__file__).parent.parent
 SEED = 82

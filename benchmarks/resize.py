@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 
 from benchmarks.stage import run_stage
-from stages.common import archives, fer2013
-from stages.common.archives import Entry
-from stages.common.errors import run
+from stages.datasets import fer2013
+from stages.files import archives
+from stages.files.archives import Entry
+from stages.runtime.errors import run
 
 LOOP = 2000  # images
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from stages.common.errors import UserError
+from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 

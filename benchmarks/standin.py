@@ -17,15 +17,18 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stages.common import archives, fer2013, params
-from stages.common.cleaning import near_twin_reasons, share_of, thumbnails
-from stages.common.errors import UserError, run
-from stages.common.images import BadPictureError, decode, resize
-from stages.common.imitate_aihub import EMOTIONS, QUALITY, TRAINING, Delivery, Order, stem, write_deliveries
-from stages.common.imitate_fer import add_file
-from stages.common.imitate_labels import label_record
-from stages.common.packing import jpeg
-from stages.common.photos import Box, Shot, sitter
+from stages.datasets import fer2013
+from stages.datasets.cleaning import near_twin_reasons, share_of, thumbnails
+from stages.faces.box import Box
+from stages.files import archives
+from stages.files.images import BadPictureError, decode, resize
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
+from stages.synthetic.annotations import label_record
+from stages.synthetic.camera import Shot, sitter
+from stages.synthetic.fer2013_archive import add_file
+from stages.synthetic.korean_download import EMOTIONS, QUALITY, TRAINING, Delivery, Order, stem, write_deliveries
+from stages.synthetic.packing import jpeg
 
 SEED = 82
 SHARE = 1 / 3  # of the test pictures

@@ -18,10 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from stages.common import augment, model, params, training
-from stages.common.backend import deterministic, keras, tf, use_threads
-from stages.common.dataset import Faces, Source, batches
-from stages.common.errors import run
+from stages.network import model
+from stages.network.backend import deterministic, keras, tf, use_threads
+from stages.network.inputs import Faces
+from stages.runtime import params
+from stages.runtime.errors import run
+from stages.training import augment, loop
+from stages.training.batches import Source, batches
 
 IMAGES = 4096  # in each of the epochs that are compared
 LENGTHS = (2048, 4096, 8192, 16384)  # images in the epochs that the line is drawn through
@@ -91,7 +94,7 @@ def compiled(faces: Faces) -> keras.Model:
     """The network of params.yaml, ready to learn as pretrain does."""
     deterministic(1)
     network = model.for_training(faces.size, len(params.emotions()))
-    training.prepare(network, 1000, training.read_recipe(params.section("pretrain")))
+    loop.prepare(network, 1000, loop.read_recipe(params.section("pretrain")))
     return network
 
 
@@ -102,11 +105,11 @@ def source(faces: Faces) -> Source:
 
 
 def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
-    """An epoch of `training.fit`, without validation and checkpoint."""
+    """An epoch of `loop.fit`, without validation and checkpoint."""
     distort = augment.from_params(model.view_from_params(faces.size))
-    recipe = training.read_recipe(params.section("pretrain"))
+    recipe = loop.read_recipe(params.section("pretrain"))
     batch = source(faces)
-    data = training.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.places)
+    data = loop.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.places)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 

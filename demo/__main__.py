@@ -22,8 +22,8 @@ from demo.reading import read_frame, read_photo
 from demo.tables import FORMATS, Write, table
 from demo.tracking import Tracker
 from demo.video import Camera, VideoFile, VideoWriter
-from stages.common.errors import UserError, run
-from stages.common.images import BadPictureError, decode, encode_jpeg
+from stages.files.images import BadPictureError, decode, encode_jpeg
+from stages.runtime.errors import UserError, run
 
 PORT = 8765
 QUALITY = 95  # of annotated pictures, JPEG

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from demo.reading import UNSURE, label
-from stages.common.faces import Box
-from stages.common.model_card import ModelCard
+from stages.deployment.model_card import ModelCard
+from stages.faces.box import Box
 
 # BGR, of Okabe and Ito (2008): told apart by colour-blind readers.
 COLOURS = [(0, 94, 213), (0, 159, 230), (115, 158, 0), (178, 114, 0), (167, 121, 204), (233, 180, 86), (66, 228, 240)]

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from stages.common import archives
-from stages.common.errors import UserError
-from stages.common.images import BadPictureError
+from stages.files import archives
+from stages.files.images import BadPictureError
+from stages.runtime.errors import UserError
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp"}

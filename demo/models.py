@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common.calibration import apply_temperature
-from stages.common.errors import UserError
-from stages.common.model_card import from_texts
-from stages.common.onnx_runtime import open_session
+from stages.deployment.model_card import from_texts
+from stages.deployment.onnx_runtime import open_session
+from stages.evaluation.calibration import apply_temperature
+from stages.runtime.errors import UserError
 
 SHIPPED = Path("weights/fer2013.onnx")
 PLACES = (Path("data/export"), SHIPPED)  # where models are looked for: one's own before the one that is shipped

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from demo.models import Model, predict
-from stages.common.faces import Box, cut_face, find_faces, scaled, square_around
-from stages.common.images import decode, network_picture, reduction, upright_size
-from stages.common.model_card import ModelCard
+from stages.deployment.model_card import ModelCard
+from stages.faces.box import Box
+from stages.faces.cutting import cut_face, square_around
+from stages.faces.detection import find_faces
+from stages.files.images import decode, network_picture, reduction, upright_size
 
 UNSURE = "unsure"  # the label of a face whose likeliest emotion is not likely enough
 
@@ -47,7 +49,7 @@ def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
             decoded[factor] = decode(data, colour=True, factor=factor)
         return decoded[factor], factor
 
-    boxes = [scaled(box, coarse) for box in find_faces(decoded[coarse], card.search)]
+    boxes = [box.scaled(coarse) for box in find_faces(decoded[coarse], card.search)]
     return Picture(width, height, _read(boxes, pixels, models))
 
 

@@ -2,8 +2,8 @@
 
 import functools
 
-from stages.common.images import encode_jpeg
-from stages.common.photos import Shot, korean_photo
+from stages.files.images import encode_jpeg
+from stages.synthetic.camera import Shot, korean_photo
 
 SEED = 2024  # another than sample.seed in params.yaml: other people
 MEGAPIXELS = 0.3, 0.4

@@ -9,8 +9,8 @@ from typing import TextIO
 import numpy as np
 
 from demo.reading import UNSURE, label
-from stages.common.faces import Box
-from stages.common.model_card import ModelCard
+from stages.deployment.model_card import ModelCard
+from stages.faces.box import Box
 
 FORMATS = ("csv", "json")
 KOREAN_UNSURE = "불확실"

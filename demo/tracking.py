@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from demo.reading import Face
-from stages.common.faces import overlap
-from stages.common.model_card import ModelCard
+from stages.deployment.model_card import ModelCard
+from stages.faces.box import overlap
 
 
 @dataclass

@@ -12,8 +12,8 @@ os.environ.setdefault("OPENCV_VIDEOIO_DEBUG", "0")
 import cv2
 import numpy as np
 
-from stages.common.errors import UserError
-from stages.common.images import BadPictureError
+from stages.files.images import BadPictureError
+from stages.runtime.errors import UserError
 
 USUAL_RATE = 30.0  # frames a second, where a file does not say
 CAMERA_RATE = 15.0  # frames a second of the video written from a camera

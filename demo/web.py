@@ -31,9 +31,9 @@ from demo.models import Model
 from demo.reading import Face, label, read_photo
 from demo.samples import PICTURES, sample
 from demo.tracking import Tracker
-from stages.common.errors import UserError
-from stages.common.images import BadPictureError
-from stages.common.saliency import occlusion
+from stages.evaluation.saliency import occlusion
+from stages.files.images import BadPictureError
+from stages.runtime.errors import UserError
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"

@@ -18,25 +18,17 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from stages.common import engine, params, work
-from stages.common.counts import account, check_share, write_metrics
-from stages.common.errors import run
-from stages.common.faces import (
-    Search,
-    choose_face,
-    cut_face,
-    find_faces,
-    overlap,
-    reference_box,
-    scaled,
-    search_from_params,
-    square_around,
-)
-from stages.common.images import BadPictureError, decode, reduction, upright_size
-from stages.common.labels import Box
-from stages.common.manifest import boxes_of, read_photo
-from stages.common.tables import read_table, write_table
-from stages.common.zips import write_zip
+from stages.datasets.manifest import boxes_of, read_photo
+from stages.faces.box import Box, overlap
+from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
+from stages.faces.detection import Search, find_faces, search_from_params
+from stages.files.archives import write_zip
+from stages.files.images import BadPictureError, decode, reduction, upright_size
+from stages.files.metrics import account, write_metrics
+from stages.files.tables import read_table, write_table
+from stages.runtime import engine, params, resume
+from stages.runtime.errors import run
+from stages.runtime.limits import check_share
 
 CROPS = Path("data/crops")
 COLUMNS = ["id", "path", "width", "height", "method", "left", "top", "side", "overlap", "crop", "reason"]
@@ -46,14 +38,14 @@ PART = 64  # photos in a part, the unit that a killed run does not do again
 def main() -> None:
     """Crop the photos of one manifest, part by part."""
     parser = argparse.ArgumentParser(description="Cut the faces out of the photos of one split and emotion.")
-    parser.add_argument("split", choices=["training", "validation"])
+    parser.add_argument("split", help="training or validation")
     parser.add_argument("emotion", help="a name under `emotions` in params.yaml")
     arguments = parser.parse_args()
     name = f"{arguments.split}_{arguments.emotion}"
     manifest = Path("data/manifest") / f"{name}.csv"
     settings, photos = read_settings(), read_table(manifest, "number")
     limit = params.section("limits").number("rejected", 0, 1)
-    place = work.folder(f"crop_{name}", [manifest], settings)
+    place = resume.folder(f"crop_{name}", [manifest], settings)
     parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
     crop_parts(name, parts, settings)
     tables = [read_table(part.with_suffix(".csv")) for part in parts]
@@ -66,7 +58,7 @@ def main() -> None:
     print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
     write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
     check_share(name, counts, limit, CROPS / f"{name}.csv")
-    work.done(place)
+    resume.done(place)
 
 
 def read_settings() -> dict[str, Any]:
@@ -150,9 +142,9 @@ def crop_photo(
     near = None
     if reference is not None:
         factor = min(factor, reduction(square_around(reference, margin)[2], size))
-        near = scaled(reference, 1 / factor)
+        near = reference.scaled(1 / factor)
     picture = decode(data, colour=True, factor=factor)
-    found = [scaled(face, factor) for face in find_faces(picture, search, near, min_overlap)]
+    found = [face.scaled(factor) for face in find_faces(picture, search, near, min_overlap)]
     face, method = choose_face(found, reference, min_overlap)
     if face is None:
         raise BadPictureError("no face found")

@@ -5,7 +5,7 @@ rows for the temperature alone); data/manifest/ for people and annotators.
 Out: metrics/evaluate.json (data set -> model -> figure, or emotion -> figure), metrics/intervals.json (the same tree
 with the 95 % interval of each figure), metrics/analysis.json (the other tables of data/evaluation/ but reliability);
 data/predictions/<dataset>.csv with a row for each test face; data/examples/<dataset>*, a few of them to look at (see
-stages/common/examples.py); and data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one
+evaluation/examples.py); and data/evaluation/, where an empty cell is a figure that does not exist, `emotion` is one
 of `emotions:` or `all`, `model` is before or after, shares are 0 to 1, and low and high end a 95 % interval. Of both:
   scores.csv       dataset, model, emotion, faces, figure, value, low, high. Figures of `all`: accuracy,
                    balanced_accuracy, macro_f1, log_loss, ece, temperature, log_loss_calibrated, ece_calibrated,
@@ -41,25 +41,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.common import model, params
-from stages.common.backend import keras, use_threads
-from stages.common.bootstrap import Bootstrap, interval
-from stages.common.calibration import apply_temperature, fit_temperature
-from stages.common.ceilings import by_label, ceilings
-from stages.common.comparison import ANALYSIS, INTERVALS, METRICS, TITLES
-from stages.common.counts import write_metrics
-from stages.common.dataset import Faces, read_faces
-from stages.common.errors import run
-from stages.common.examples import write_examples
-from stages.common.groups import FAMILIAR, UNKNOWN, by_familiarity, by_group
-from stages.common.labels import ANNOTATORS
-from stages.common.majority import majority
-from stages.common.paired import differences
-from stages.common.reliability import chance_calibration_error, reliability
-from stages.common.robustness import DistortedFaces, Robustness, some_faces
-from stages.common.scores import ALL, resampled_scores, scores
-from stages.common.tables import read_table, write_table
+from stages.datasets.catalog import DATASETS
+from stages.datasets.labels import ANNOTATORS, majority
+from stages.evaluation.bootstrap import Bootstrap, interval
+from stages.evaluation.calibration import apply_temperature, fit_temperature
+from stages.evaluation.examples import write_examples
+from stages.evaluation.groups import FAMILIAR, UNKNOWN, by_familiarity, by_group, by_label, ceilings
+from stages.evaluation.paired import differences
+from stages.evaluation.reliability import chance_calibration_error, reliability
+from stages.evaluation.robustness import DistortedFaces, Robustness, some_faces
+from stages.evaluation.scores import ALL, resampled_scores, scores
+from stages.files.metrics import write_metrics
+from stages.files.tables import read_table, write_table
+from stages.network import model
+from stages.network.backend import keras, use_threads
+from stages.network.inputs import Faces, read_faces
+from stages.runtime import params
+from stages.runtime.errors import run
 
+METRICS, INTERVALS, ANALYSIS = (Path("metrics") / f"{name}.json" for name in ("evaluate", "intervals", "analysis"))
 WEIGHTS = {
     "before": Path("data/models/pretrain.weights.h5"),
     "after": Path("data/models/transfer.weights.h5"),
@@ -90,7 +90,7 @@ def main() -> None:
     least = settings.integer("group_people", 1, 1_000_000)
     robustness = Robustness.from_params()
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
-    for dataset in TITLES:
+    for dataset in DATASETS:
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
         faces = read_faces(csv, arrays, "test", emotions)
         validation = read_faces(csv, arrays, "validation", emotions)
@@ -123,9 +123,9 @@ def main() -> None:
     write_metrics(score_tree(results["scores"], ends), INTERVALS)
     write_metrics({kind: tree(results[kind], keys) for kind, keys in KEYS.items()}, ANALYSIS)
     overall = results["differences"].query("emotion == @ALL").set_index("dataset")
-    for dataset, title in TITLES.items():
+    for dataset, known in DATASETS.items():
         before, after = (float(overall[name][dataset]) for name in WEIGHTS)
-        print(f"{title}: accuracy {before:.1%} before transfer, {after:.1%} after")
+        print(f"{known.title}: accuracy {before:.1%} before transfer, {after:.1%} after")
 
 
 def rows_of_test(csv: Path) -> pd.DataFrame:

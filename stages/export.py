@@ -4,11 +4,11 @@ In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv a
 and to compare the forms on the validation split; metrics/evaluate.json; the names in data/sample/, to say whether
 the faces are drawn.
 Out: data/export/{before,after}.onnx and data/export/after.keras, each with a model card inside
-(stages/common/model_card.py); metrics/export.json.
+(stages/deployment/model_card.py); metrics/export.json.
 Run: python -m stages.export
 
 A model card holds digests of the params, the weights and the data. The git revision is not in it, as the same input
-would then give other bytes after each commit: `python -m demo.ship` adds it to the copy in weights/.
+would then give other bytes after each commit: `python -m tools.ship` adds it to the copy in weights/.
 """
 
 import hashlib
@@ -19,17 +19,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.common import model, params
-from stages.common.backend import keras, use_threads
-from stages.common.calibration import fit_temperature
-from stages.common.counts import read_metrics, write_metrics
-from stages.common.dataset import Faces, read_faces
-from stages.common.errors import run
-from stages.common.faces import search_from_params
-from stages.common.imitation import drawn
-from stages.common.model_card import ModelCard
-from stages.common.model_files import INPUT, write_keras, write_onnx
-from stages.common.onnx_runtime import open_session
+from stages.datasets.origin import drawn
+from stages.deployment.model_card import ModelCard
+from stages.deployment.onnx_export import INPUT, write_keras, write_onnx
+from stages.deployment.onnx_runtime import open_session
+from stages.evaluation.calibration import fit_temperature
+from stages.faces.detection import search_from_params
+from stages.files.metrics import read_metrics, write_metrics
+from stages.network import model
+from stages.network.backend import keras, use_threads
+from stages.network.inputs import Faces, read_faces
+from stages.runtime import params
+from stages.runtime.errors import run
 
 EXPORT = Path("data/export")
 EVALUATED = Path("metrics/evaluate.json")

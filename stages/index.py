@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.common import params
-from stages.common.arrays import open_array, stream_array
-from stages.common.cleaning import (
-    SPLITS,
+from stages.datasets.catalog import SPLITS
+from stages.datasets.cleaning import (
     TWIN_REASONS,
     digests,
     near_twin_reasons,
@@ -24,11 +22,13 @@ from stages.common.cleaning import (
     thumbnails,
     twin_reasons,
 )
-from stages.common.counts import account, check_share, write_metrics
-from stages.common.errors import UserError, run
-from stages.common.labels import ANNOTATORS
-from stages.common.majority import majority
-from stages.common.tables import read_table, write_table
+from stages.datasets.labels import ANNOTATORS, majority
+from stages.files.arrays import open_array, stream_array
+from stages.files.metrics import account, write_metrics
+from stages.files.tables import read_table, write_table
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
+from stages.runtime.limits import check_share
 
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")

@@ -9,11 +9,14 @@ Run: python -m stages.pretrain
 
 from pathlib import Path
 
-from stages.common import augment, model, params, shipped, training, work
-from stages.common.backend import deterministic, use_threads
-from stages.common.counts import write_metrics
-from stages.common.dataset import Faces, Source, balance_weights, read_faces
-from stages.common.errors import run
+from stages.files.metrics import write_metrics
+from stages.network import model
+from stages.network.backend import deterministic, use_threads
+from stages.network.inputs import Faces, read_faces
+from stages.runtime import params, resume
+from stages.runtime.errors import run
+from stages.training import augment, loop, shipped
+from stages.training.batches import Source, balance_weights
 
 CSV = Path("data/csvs/fer2013/merged.csv")
 ARRAYS = Path("data/arrays/fer2013")
@@ -34,9 +37,9 @@ def main() -> None:
         shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE, CSV)
         model.load_weights(network, shipped.files(name)[0])
         model.save_weights(network, WEIGHTS)
-        figures = {"train": training.validate(network, faces), "validation": training.validate(network, validation)}
+        figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
         # All four curves, as dvc.yaml plots them.
-        training.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
+        loop.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
         write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
     else:
         train(section, emotions, faces, validation)
@@ -44,7 +47,7 @@ def main() -> None:
 
 def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> None:
     """Train the network, and write weights, figures and curves."""
-    recipe = training.read_recipe(section)
+    recipe = loop.read_recipe(section)
     weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
     names, taught = section.texts("teachers"), section.number("taught", 0, 1)
     sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
@@ -54,7 +57,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
         # Teachers look at the very same distorted pictures.
         shipped.check(name, emotions, faces.size, ["view"], CSV)
     teacher = shipped.mean_of(names, len(emotions)) if names else None
-    place = work.folder(
+    place = resume.folder(
         "pretrain",
         [CSV, *faces.files, *(path for name in names for path in shipped.files(name))],
         {
@@ -64,7 +67,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
             "augment": params.section("augment").values,
         },
     )
-    history = training.fit(
+    history = loop.fit(
         network,
         teacher,
         sources,
@@ -75,8 +78,8 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
         CURVES,
     )
     model.save_weights(network, WEIGHTS)
-    write_metrics({"pretrain": training.summary(history, sources, network, validation)}, METRICS)
-    work.done(place)
+    write_metrics({"pretrain": loop.summary(history, sources, network, validation)}, METRICS)
+    resume.done(place)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,15 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from stages.common import archives, params
-from stages.common.aihub import Name, parse_name, split_of
-from stages.common.archives import Entry
-from stages.common.counts import account, check_share, write_metrics
-from stages.common.errors import UserError, run
-from stages.common.labels import ANNOTATORS, SIDES, Record, read_records
-from stages.common.tables import write_table
+from stages.datasets.aihub import Name, parse_name, split_of
+from stages.datasets.labels import ANNOTATORS, SIDES, Record, read_records
+from stages.files import archives
+from stages.files.archives import Entry
+from stages.files.metrics import account, write_metrics
+from stages.files.tables import write_table
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
+from stages.runtime.limits import check_share
 
 MANIFEST = Path("data/manifest")
 SPLITS = ("training", "validation")

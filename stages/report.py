@@ -1,4 +1,4 @@
-"""Make one page of all results: before against after transfer, mistakes, where the models look, the data, the studies.
+"""Make one page of all results: before against after transfer, mistakes, where the models look, the data, the study.
 
 In: data/evaluation/, data/predictions/ and data/examples/, all by `evaluate`; metrics/; data/live/ (learning curves),
 data/sheets/, docs/studies/; data/csvs/ and the names in data/sample/, to say whether the faces are drawn.
@@ -17,16 +17,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.common import charts, page, params, studies
-from stages.common.arrays import open_array
-from stages.common.comparison import MODELS, REPORT
-from stages.common.counts import read_metrics
-from stages.common.errors import run
-from stages.common.images import decode, shrink
-from stages.common.imitation import drawn
-from stages.common.scores import confusion
-from stages.common.tables import read_table
+from stages.datasets.catalog import MODELS
+from stages.datasets.origin import drawn
+from stages.evaluation.scores import confusion
+from stages.figures import charts, page, study
+from stages.files.arrays import open_array
+from stages.files.images import decode, shrink
+from stages.files.metrics import read_metrics
+from stages.files.tables import read_table
+from stages.runtime import params
+from stages.runtime.errors import run
 
+REPORT = Path("data/report/index.html")
 FIGURES = REPORT.parent / "figures"
 EVALUATION, EXAMPLES, METRICS = Path("data/evaluation"), Path("data/examples"), Path("metrics")
 DATASETS = {"korean": "Korean faces", "fer2013": "FER2013"}
@@ -57,7 +59,7 @@ def main() -> None:
         "counts": counts(),
         "splits": {dataset: read_metrics(METRICS / "index" / f"{dataset}.json") for dataset in DATASETS},
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
-        "studies": [study(path) for path in sorted(studies.FOLDER.glob("*.csv"))],
+        "studies": [study_section(path) for path in sorted(study.FOLDER.glob("*.csv"))],
     }
     page.render(REPORT, content)
     print(f"{REPORT}: {REPORT.stat().st_size / 1e6:.1f} MB")
@@ -278,16 +280,16 @@ def sheet(path: Path) -> str:
     return page.jpeg(shrink(decode(path.read_bytes(), colour=True), SHEET_SIDE), SHEET_QUALITY)
 
 
-def study(path: Path) -> dict[str, Any]:
+def study_section(path: Path) -> dict[str, Any]:
     """A study's table and picture."""
     table = read_figures(path)
-    heading, *lines = studies.cells(table)
-    description = f"study {path.stem}: accuracy by {', '.join(studies.keys_of(table))}"
+    heading, *lines = study.cells(table)
+    description = f"study {path.stem}: accuracy by {', '.join(study.keys_of(table))}"
     return {
         "name": path.stem,
         "heading": heading,
         "lines": lines,
-        "chart": charts.svg(studies.draw(table, path.stem), description),
+        "chart": charts.svg(study.draw(table, path.stem), description),
     }
 
 

@@ -20,13 +20,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.common import archives, engine, fer2013, params
-from stages.common.archives import Entry
-from stages.common.arrays import ArrayWriter
-from stages.common.counts import account, check_share, write_metrics
-from stages.common.errors import UserError, run
-from stages.common.images import BadPictureError, network_picture, resize, upright_size
-from stages.common.tables import read_table, write_table
+from stages.datasets import fer2013
+from stages.files import archives
+from stages.files.archives import Entry
+from stages.files.arrays import ArrayWriter
+from stages.files.images import BadPictureError, network_picture, resize, upright_size
+from stages.files.metrics import account, write_metrics
+from stages.files.tables import read_table, write_table
+from stages.runtime import engine, params
+from stages.runtime.errors import UserError, run
+from stages.runtime.limits import check_share
 
 ARRAYS = Path("data/arrays")
 CROPS = Path("data/crops")

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from stages.common import engine, imitate_aihub, imitate_fer, params
-from stages.common.errors import UserError, run
+from stages.runtime import engine, params
+from stages.runtime.errors import UserError, run
+from stages.synthetic import fer2013_archive, korean_download
 
 FER_ARCHIVE = Path("data/sample/fer2013/archive.zip")
 KOREAN_FOLDER = Path("data/sample/korean")
@@ -53,12 +54,12 @@ def main() -> None:
 def draw_fer2013(archive: Path, seed: int, train: int, test: int, runtime: tuple[str, int, str]) -> None:
     """Write `train` and `test` pictures, and a few faulty ones, to the zip `archive`."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    total = train + test + len(imitate_fer.FAULTS)
-    files = tqdm(imitate_fer.fer_files(train, test), "FER2013 side", total, unit="picture", mininterval=1)
-    drawn = engine.ordered_map(partial(imitate_fer.draw_files, seed), batches(files, FER_BATCH), *runtime)
+    total = train + test + len(fer2013_archive.FAULTS)
+    files = tqdm(fer2013_archive.fer_files(train, test), "FER2013 side", total, unit="picture", mininterval=1)
+    drawn = engine.ordered_map(partial(fer2013_archive.draw_files, seed), batches(files, FER_BATCH), *runtime)
     with zipfile.ZipFile(archive, "w") as target:
         for path, data in chain.from_iterable(drawn):
-            imitate_fer.add_file(target, path, data)
+            fer2013_archive.add_file(target, path, data)
 
 
 def draw_korean(
@@ -73,20 +74,20 @@ def draw_korean(
     runtime: tuple[str, int, str],
 ) -> None:
     """Write the photos and labels of `people` people to `folder`, which is emptied first."""
-    unknown = set(emotions) - set(imitate_aihub.EMOTIONS)
+    unknown = set(emotions) - set(korean_download.EMOTIONS)
     if unknown:
-        known = ", ".join(imitate_aihub.EMOTIONS)
+        known = ", ".join(korean_download.EMOTIONS)
         raise UserError(f"params.yaml: emotions has {', '.join(sorted(unknown))}, but AI-Hub 82 knows only {known}.")
     if folder.exists():
         shutil.rmtree(folder)
-    total = sum(1 for _ in imitate_aihub.orders(emotions, people, sessions, shots))
+    total = sum(1 for _ in korean_download.orders(emotions, people, sessions, shots))
     orders = tqdm(
-        imitate_aihub.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo", mininterval=1
+        korean_download.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo", mininterval=1
     )
     drawn = engine.ordered_map(
-        partial(imitate_aihub.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), *runtime
+        partial(korean_download.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), *runtime
     )
-    imitate_aihub.write_deliveries(folder, chain.from_iterable(drawn), people)
+    korean_download.write_deliveries(folder, chain.from_iterable(drawn), people)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

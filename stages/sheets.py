@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stages.common import params
-from stages.common.contact_sheet import Section, Tile, write_sheet
-from stages.common.errors import run
-from stages.common.images import BadPictureError, decode, reduction, shrink, upright_size
-from stages.common.labels import Box
-from stages.common.manifest import boxes_of, read_photo
-from stages.common.tables import read_table
+from stages.datasets.manifest import boxes_of, read_photo
+from stages.faces.box import Box
+from stages.figures.contact_sheet import Section, Tile, write_sheet
+from stages.files.images import BadPictureError, decode, reduction, shrink, upright_size
+from stages.files.tables import read_table
+from stages.runtime import params
+from stages.runtime.errors import run
 
 CROPS, MANIFEST, SHEETS = Path("data/crops"), Path("data/manifest"), Path("data/sheets")
 Row = dict[Hashable, Any]
@@ -105,7 +105,7 @@ def photo_with_boxes(row: Row, root: Path, max_megapixels: float) -> np.ndarray 
             draw_box(picture, box, scale, BLUE, 3)
     if row["side"]:
         left, top, side = (int(row[key]) for key in ("left", "top", "side"))
-        draw_box(picture, (left, top, left + side, top + side), scale, ORANGE, 6)
+        draw_box(picture, Box(left, top, left + side, top + side), scale, ORANGE, 6)
     return picture
 
 

@@ -9,11 +9,14 @@ Run: python -m stages.transfer
 
 from pathlib import Path
 
-from stages.common import augment, model, params, training, work
-from stages.common.backend import deterministic, keras, use_threads
-from stages.common.counts import write_metrics
-from stages.common.dataset import Source, balance_weights, read_faces
-from stages.common.errors import UserError, run
+from stages.files.metrics import write_metrics
+from stages.network import model
+from stages.network.backend import deterministic, keras, use_threads
+from stages.network.inputs import read_faces
+from stages.runtime import params, resume
+from stages.runtime.errors import UserError, run
+from stages.training import augment, loop
+from stages.training.batches import Source, balance_weights
 
 CSV = Path("data/csvs/korean/merged.csv")
 ARRAYS = Path("data/arrays/korean")
@@ -30,7 +33,7 @@ def main() -> None:
     use_threads(model.threads_from_params())
     section = params.section("finetune")
     emotions = list(params.emotions())
-    recipe = training.read_recipe(section)
+    recipe = loop.read_recipe(section)
     balance = section.number("balance", 0, 1)
     fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
     kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
@@ -63,7 +66,7 @@ def main() -> None:
         teacher.set_weights(before)
     model.freeze(network, frozen_blocks, frozen_batchnorm)
     files = [file for source in sources for file in source.faces.files]
-    place = work.folder(
+    place = resume.folder(
         "transfer",
         [CSV, FER_CSV, PRETRAINED, *files],
         {
@@ -73,7 +76,7 @@ def main() -> None:
             "augment": params.section("augment").values,
         },
     )
-    history = training.fit(
+    history = loop.fit(
         network,
         teacher,
         sources,
@@ -85,10 +88,10 @@ def main() -> None:
     )
     model.blend(network, before, kept)
     model.save_weights(network, WEIGHTS)
-    figures = training.summary(history, sources, network, validation)
-    figures["fer2013_validation"] = training.validate(network, fer_validation)
+    figures = loop.summary(history, sources, network, validation)
+    figures["fer2013_validation"] = loop.validate(network, fer_validation)
     write_metrics({"transfer": figures}, METRICS)
-    work.done(place)
+    resume.done(place)
 
 
 def rehearsed_images(batch_size: int, rehearsal: float) -> int:

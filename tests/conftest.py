@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from stages.common import archives, errors
+from stages.files import archives
+from stages.runtime import errors
 
 PARAMS: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
@@ -68,7 +69,7 @@ PARAMS: dict[str, Any] = {
 def threads() -> None:
     """What each stage says first must be said before any network of a test is built."""
     # Whoever needs TensorFlow has imported it by now; it takes seconds.
-    if backend := sys.modules.get("stages.common.backend"):
+    if backend := sys.modules.get("stages.network.backend"):
         backend.use_threads(PARAMS["model"]["threads"])
 
 
@@ -121,7 +122,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # TensorFlow takes seconds to start.
     from networks import card, random_network
 
-    from stages.common.model_files import write_onnx
+    from stages.deployment.onnx_export import write_onnx
 
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("before", "after"), 1):

@@ -3,11 +3,11 @@
 import numpy as np
 from conftest import PARAMS
 
-from stages.common.backend import keras
-from stages.common.faces import Search
-from stages.common.model import vgg
-from stages.common.model_card import ModelCard
-from stages.common.photos import fer_picture
+from stages.deployment.model_card import ModelCard
+from stages.faces.detection import Search
+from stages.network.backend import keras
+from stages.network.model import vgg
+from stages.synthetic.camera import fer_picture
 
 SEARCH = Search("haar", 320, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
 

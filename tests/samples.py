@@ -12,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.common.photos import Shot, korean_photo
+from stages.faces.box import Box
+from stages.synthetic.camera import Shot, korean_photo
 
 BACKGROUND = "교통&이동수단(엘리베이터 포함)"
 
@@ -91,10 +92,9 @@ def jpeg(picture: np.ndarray, header: bytes = b"", quality: int = 92) -> bytes:
     return data[:2] + header + data[2:]
 
 
-def face_photo(number: int, faces: tuple[float, ...] = (1.0,)) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+def face_photo(number: int, faces: tuple[float, ...] = (1.0,)) -> tuple[np.ndarray, Box]:
     """A drawn photo of about 400 x 520 pixels and the box of its face."""
-    picture, box = korean_photo(1, Shot(number, number, number, "기쁨"), faces, (0.2, 0.3))
-    return picture, (float(box.left), float(box.top), float(box.right), float(box.bottom))
+    return korean_photo(1, Shot(number, number, number, "기쁨"), faces, (0.2, 0.3))
 
 
 def noise(number: int, *shape: int) -> np.ndarray:

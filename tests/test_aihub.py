@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 from samples import BACKGROUND, photo_name
 
-from stages.common.aihub import Name, parse_name, split_of
+from stages.datasets.aihub import Name, parse_name, split_of
 
 NAME = photo_name(emotion="분노")
 PERSON = NAME.split("_")[0]

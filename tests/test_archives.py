@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from samples import photo_name, snapshot, write_cp949_zip, write_raw_zip
 
-from stages.common import archives
-from stages.common.errors import UserError
+from stages.files import archives
+from stages.runtime.errors import UserError
 
 NAME = photo_name()
 

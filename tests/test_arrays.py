@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from samples import noise
 
-from stages.common.arrays import ArrayWriter, open_array, stream_array
-from stages.common.errors import UserError
+from stages.files.arrays import ArrayWriter, open_array, stream_array
+from stages.runtime.errors import UserError
 
 
 @pytest.mark.parametrize("count", [0, 1, 11])

@@ -29,8 +29,8 @@ from samples import (
     write_raw_zip,
 )
 
-from stages.common import archives
-from stages.common.tables import read_table
+from stages.files import archives
+from stages.files.tables import read_table
 
 Run = Callable[..., str]
 PICTURE, BOX = face_photo(2)

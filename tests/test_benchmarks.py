@@ -14,12 +14,12 @@ from tiny import shrink
 from benchmarks import accuracy, crop, detectors, resize, standin, training
 from benchmarks.stage import run_stage
 from demo.models import Model
-from stages.common import fer2013
-from stages.common.bootstrap import Bootstrap
-from stages.common.errors import UserError
-from stages.common.faces import overlap
-from stages.common.images import decode, upright_size
-from stages.common.tables import read_table
+from stages.datasets import fer2013
+from stages.evaluation.bootstrap import Bootstrap
+from stages.faces.box import overlap
+from stages.files.images import decode, upright_size
+from stages.files.tables import read_table
+from stages.runtime.errors import UserError
 from stages.sample import draw_fer2013
 
 ROOT = Path(__file__).parent.parent

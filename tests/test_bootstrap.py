@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.common.bootstrap import Bootstrap, interval
+from stages.evaluation.bootstrap import Bootstrap, interval
 
 
 def test_interval_of_single_images_is_that_of_scipy() -> None:

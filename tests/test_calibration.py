@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from stages.common.calibration import apply_temperature, fit_temperature, log_losses
-from stages.common.reliability import expected_calibration_error, reliability
+from stages.evaluation.calibration import apply_temperature, fit_temperature, log_losses
+from stages.evaluation.reliability import expected_calibration_error, reliability
 
 
 def two(*confidences: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from stages.common import charts
+from stages.figures import charts
 
 NAMES = ["angry", "happy"]
 PERCENT = ([10.0, 90.0], [5.0, 85.0], [20.0, 100.0])

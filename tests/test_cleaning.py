@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from samples import noise
 
-from stages.common.cleaning import digests, near_twin_reasons, read_exclusions, share_of, thumbnails, twin_reasons
-from stages.common.errors import UserError
+from stages.datasets.cleaning import digests, near_twin_reasons, read_exclusions, share_of, thumbnails, twin_reasons
+from stages.runtime.errors import UserError
 
 
 def test_exclusions(tmp_path) -> None:

@@ -21,9 +21,10 @@ from samples import (
 )
 
 from stages import crop
-from stages.common.faces import Search, overlap, scaled
-from stages.common.images import decode
-from stages.common.tables import read_table
+from stages.faces.box import Box, overlap
+from stages.faces.detection import Search
+from stages.files.images import decode
+from stages.files.tables import read_table
 
 Run = Callable[..., str]
 SETTINGS: dict[str, Any] = {
@@ -46,8 +47,8 @@ STORED = {
 PLAIN = np.full((300, 400, 3), 90, np.uint8)
 
 
-def box_of(row: dict[str, Any]) -> tuple[float, float, float, float]:
-    return row["left"], row["top"], row["left"] + row["side"], row["top"] + row["side"]
+def box_of(row: dict[str, Any]) -> Box:
+    return Box(row["left"], row["top"], row["left"] + row["side"], row["top"] + row["side"])
 
 
 def outputs() -> dict[str, bytes]:
@@ -103,7 +104,7 @@ def test_face_found_on_a_small_decode(factor: int) -> None:
     expected = np.array(box_of(crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)[1]))
     face, row = crop.crop_photo(jpeg(large), [None] * 3, **SETTINGS)
     assert (row["width"], row["height"], row["method"]) == (large.shape[1], large.shape[0], "unverified")
-    assert overlap(box_of(row), tuple(expected * factor)) > 0.9
+    assert overlap(box_of(row), Box(*expected * factor)) > 0.9
     left, top, right, bottom = box_of(row)
     cut = cv2.resize(large[top:bottom, left:right], (96, 96), interpolation=cv2.INTER_AREA)
     assert np.abs(decode(face, colour=True).astype(int) - cut).mean() < 8
@@ -139,7 +140,7 @@ def test_one_decode_as_coarse_as_the_crop_allows(
 
     monkeypatch.setattr(crop, "decode", spy)
     settings = SETTINGS | {"search": SETTINGS["search"]._replace(side=240), "size": size}
-    face, row = crop.crop_photo(jpeg(large), [scaled(box, 6)] * 3, **settings)
+    face, row = crop.crop_photo(jpeg(large), [box.scaled(6)] * 3, **settings)
     assert row["method"] == "verified"
     assert decoded == factors
     assert decode(face, colour=True).shape == (size, size, 3)
@@ -247,7 +248,7 @@ def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> No
     finished = snapshot(Path(".work"))
     assert len([path for path in finished if path.endswith(".csv")]) == 2
     monkeypatch.setattr(crop, "write_table", write_table)
-    monkeypatch.setattr(crop.work, "done", lambda place: None)
+    monkeypatch.setattr(crop.resume, "done", lambda place: None)
     assert run_stage("crop", "training", "happy") == ""
     assert outputs() == expected
     assert len(done) == 6 + 6  # the four photos of the finished parts were not done again
@@ -259,7 +260,7 @@ def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> No
 
 
 def test_changed_settings_do_not_meet_old_parts(run_stage: Run, set_params: Any, photos: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(crop.work, "done", lambda place: None)
+    monkeypatch.setattr(crop.resume, "done", lambda place: None)
     assert run_stage("crop", "training", "happy") == ""
     set_params({"crop.size": 32})
     assert run_stage("crop", "training", "happy") == ""

@@ -16,8 +16,8 @@ import pytest
 from samples import label_record, photo_name, wait_for, write_cp949_zip, write_labels
 
 from stages import crop, sample
-from stages.common.engine import ordered_map
-from stages.common.errors import UserError
+from stages.runtime.engine import ordered_map
+from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., str]
@@ -222,6 +222,6 @@ def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory:
 
 
 def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.common.engine._code", lambda: "newer")
+    monkeypatch.setattr("stages.runtime.engine._code", lambda: "newer")
     with pytest.raises(UserError, match="older code"):
         list(ordered_map(str, [1], "dask", 0, cluster.address))

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.common.augment import distort
-from stages.common.dataset import Faces, Source, balance_weights, batches, cyclic_order, mix, read_faces
-from stages.common.errors import UserError
+from stages.network.inputs import Faces, read_faces
+from stages.runtime.errors import UserError
+from stages.training.augment import distort
+from stages.training.batches import Source, balance_weights, batches, cyclic_order, mix
 
 SIZE = 8
 STILL = partial(distort, rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, erase=0, view=SIZE)

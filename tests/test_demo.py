@@ -26,14 +26,14 @@ from demo.models import find_models
 from demo.reading import Face, label, read_frame, read_photo
 from demo.tracking import Tracker
 from demo.video import VideoFile, VideoWriter
-from stages.common import errors
-from stages.common.archives import Entry
-from stages.common.errors import UserError
-from stages.common.faces import overlap
-from stages.common.images import BadPictureError, decode
-from stages.common.model_card import to_texts
 from stages.crop import crop_photo
+from stages.deployment.model_card import to_texts
+from stages.faces.box import overlap
+from stages.files.archives import Entry
+from stages.files.images import BadPictureError, decode
 from stages.resize import grey_square
+from stages.runtime import errors
+from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])

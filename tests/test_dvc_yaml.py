@@ -1,6 +1,7 @@
 """dvc.yaml tells the truth: what a stage imports and reads stands there, and nothing else."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,45 +10,22 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import faces, page, params
+from stages.runtime import params
+from tools.deps import closure, needs, with_modules
 
 ROOT = Path(__file__).parent.parent
 UNTRACKED = {"data", "runtime", "limits"}
-COMMANDS = ["stages/common/gate.py"]  # read params as a stage does
+COMMANDS = ["tools/gate.py"]  # read params as a stage does
 STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
 
 
 @cache
-def tree(module: str) -> ast.Module:
+def tree(module: str | Path) -> ast.Module:
     return ast.parse((ROOT / module).read_text(encoding="utf-8"))
 
 
 @cache
-def imported(module: str) -> set[str]:
-    """The files of ours that a file imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: a relative import would escape this test"
-            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = {name.replace(".", "/") + ".py" for name in names if name.split(".")[0] == "stages"}
-    return {file for file in files if (ROOT / file).exists()}
-
-
-@cache
-def closure(module: str) -> set[str]:
-    found, todo = {module}, [module]
-    while todo:
-        new = imported(todo.pop()) - found
-        found |= new
-        todo += new
-    return found
-
-
-@cache
-def sections_read(module: str) -> set[str]:
+def sections_read(module: str | Path) -> set[str]:
     """The sections that a file reads: all go through params.section("...") or params.emotions().
 
     A second argument is another file than params.yaml.
@@ -68,7 +46,7 @@ READERS = {name for name, member in vars(params.Section).items() if not name.sta
 
 
 @cache
-def keys_read(module: str) -> set[str]:
+def keys_read(module: str | Path) -> set[str]:
     """The keys that a file asks sections for."""
     calls = (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
     asked = (node.args for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr in READERS)
@@ -76,7 +54,7 @@ def keys_read(module: str) -> set[str]:
 
 
 def sections_read_by(stage: str) -> set[str]:
-    return set().union(*(sections_read(module) for module in closure(stage)))
+    return set().union(*(sections_read(module) for module in closure(Path(stage)) if module.suffix == ".py"))
 
 
 def load(name: str) -> Any:
@@ -96,15 +74,9 @@ def test_every_stage_file_is_a_stage_and_the_other_way_round() -> None:
     assert sorted(load("dvc.yaml")["stages"]) == STAGES
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_exactly_the_modules_imported_and_the_files_they_bring(stage: str) -> None:
-    needed = closure(f"stages/{stage}.py")
-    for module, file in (("faces", faces.YUNET), ("page", page.TEMPLATE)):
-        if f"stages/common/{module}.py" in needed:
-            needed = needed | {file.relative_to(ROOT).as_posix()}
-    for definition in definitions(stage):
-        declared = {dep for dep in definition["deps"] if dep.startswith("stages/")}
-        assert declared == needed
+def test_deps_are_those_that_the_tool_finds() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert with_modules(text) == text
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -143,16 +115,26 @@ def test_every_value_in_params_is_read(section: str, key: str) -> None:
     """
     files = [*(f"stages/{stage}.py" for stage in STAGES), *COMMANDS]
     readers = [file for file in files if section in sections_read_by(file)]
-    assert key in set().union(*(keys_read(module) for file in readers for module in closure(file)))
+    modules = {path for file in readers for path in closure(Path(file)) if path.suffix == ".py"}
+    assert key in set().union(*map(keys_read, modules))
 
 
 def test_packages_hold_only_a_docstring() -> None:
-    for package in ("stages", "stages/common"):
-        assert len(tree(f"{package}/__init__.py").body) == 1
+    for package in (ROOT / "stages").rglob("__init__.py"):
+        assert len(tree(package.relative_to(ROOT).as_posix()).body) == 1, package
 
 
-def test_shared_modules_import_downwards_only() -> None:
-    for path in (ROOT / "stages/common").glob("*.py"):
-        module = path.relative_to(ROOT).as_posix()
-        assert all(file.startswith("stages/common/") for file in imported(module)), module
-        assert all(module not in closure(file) for file in imported(module)), f"{module} is in a circle of imports"
+def test_imports_run_downwards_only() -> None:
+    """No package of `stages` imports a stage, a tool or, by however many steps, itself."""
+    rooms: dict[str, set[str]] = {}
+    for path in (ROOT / "stages").glob("*/*.py"):
+        for needed in needs(path.relative_to(ROOT)):
+            assert len(needed.parts) > 2, f"{path} imports the stage {needed}"
+            rooms.setdefault(path.parent.name, set()).add(needed.parts[1])
+    order = [*graphlib.TopologicalSorter({room: below - {room} for room, below in rooms.items()}).static_order()]
+    assert order[0] == "runtime"
+    for path in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & {"tools", "demo", "benchmarks", "tests"}, path

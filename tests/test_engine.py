@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from samples import wait_for
 
-from stages.common.engine import ordered_map
-from stages.common.errors import UserError
-from stages.common.zips import write_zip
+from stages.files.archives import write_zip
+from stages.runtime.engine import ordered_map
+from stages.runtime.errors import UserError
 
 
 def square(number: int) -> int:
@@ -71,7 +71,7 @@ def test_killed_worker_is_one_sentence() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = (
-        "from stages.common.engine import ordered_map; from test_engine import note_process\n"
+        "from stages.runtime.engine import ordered_map; from test_engine import note_process\n"
         "if __name__ == '__main__': list(ordered_map(note_process, range(2), 'processes', 2))"
     )
     (tmp_path / "main.py").write_text(code)

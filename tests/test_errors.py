@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_reader_that_has_enough_is_no_error(lines: int) -> None:
     main = f"lambda: [print('a line') for _ in range({lines})]"
-    program = [sys.executable, "-c", f"from stages.common.errors import run; run({main})"]
+    program = [sys.executable, "-c", f"from stages.runtime.errors import run; run({main})"]
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         process.stdout.close()

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.common.tables import read_table, write_table
 from stages.evaluate import ends, rows_of_test, score_tree, tree, with_people
+from stages.files.tables import read_table, write_table
 
 CSV = Path("merged.csv")
 NAN = float("nan")

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.common.arrays import ArrayWriter, open_array
-from stages.common.dataset import Faces
-from stages.common.examples import MISTAKES, mistakes, typical, write_examples
+from stages.evaluation.examples import MISTAKES, mistakes, typical, write_examples
+from stages.files.arrays import ArrayWriter, open_array
+from stages.network.inputs import Faces
 
 LABEL = np.array([0, 0, 0, 0, 1, 1])
 # Of class 0: right at 0.9, wrong at 0.6 and 0.8, right at 0.7; of class 1: right at 0.6 and 0.5.

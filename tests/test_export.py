@@ -17,16 +17,18 @@ from conftest import PARAMS
 from networks import card, drawn_faces, random_network
 from samples import noise
 
-from demo import ship
 from demo.models import Model
 from stages import export
-from stages.common import model, params, shipped
-from stages.common.backend import keras
-from stages.common.errors import UserError
-from stages.common.model import save_weights
-from stages.common.model_card import ModelCard, from_texts, to_texts
-from stages.common.model_files import write_keras, write_onnx
-from stages.common.tables import read_table, write_table
+from stages.deployment.model_card import ModelCard, from_texts, to_texts
+from stages.deployment.onnx_export import write_keras, write_onnx
+from stages.files.tables import read_table, write_table
+from stages.network import model
+from stages.network.backend import keras
+from stages.network.model import save_weights
+from stages.runtime import params
+from stages.runtime.errors import UserError
+from stages.training import shipped
+from tools import ship
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])
@@ -98,7 +100,7 @@ def test_forms_that_differ_stop_the_stage() -> None:
 WRITE = """
 from pathlib import Path
 from networks import card, random_network
-from stages.common.model_files import write_keras, write_onnx
+from stages.deployment.onnx_export import write_keras, write_onnx
 network = random_network(48, 3, 2)
 random_network(48, 3, 3)
 write_onnx(network, card("after"), Path("after.onnx"))

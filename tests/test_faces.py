@@ -6,23 +6,16 @@ import numpy as np
 import pytest
 from samples import face_photo, noise
 
-from stages.common import faces
-from stages.common.errors import UserError
-from stages.common.faces import (
-    Search,
-    choose_face,
-    cut_square,
-    find_faces,
-    overlap,
-    reference_box,
-    scaled,
-    square_around,
-)
+from stages.faces import detection
+from stages.faces.box import Box, overlap
+from stages.faces.cutting import choose_face, cut_square, reference_box, square_around
+from stages.faces.detection import Search, find_faces
+from stages.runtime.errors import UserError
 
 HAAR = Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
 YUNET = HAAR._replace(detector="yunet")
 DETECTORS = pytest.mark.parametrize("search", [HAAR, YUNET], ids=["haar", "yunet"])
-LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 32.0, 12.0)
+LEFT, RIGHT = Box(0.0, 0.0, 10.0, 10.0), Box(20.0, 0.0, 32.0, 12.0)
 
 
 @DETECTORS
@@ -48,7 +41,7 @@ def test_same_face_whatever_the_size_of_the_picture(search: Search, factor: floa
     (face,) = find_faces(picture, search._replace(side=200))
     large = cv2.resize(picture, None, fx=factor, fy=factor)
     (found,) = find_faces(large, search._replace(side=200))
-    assert overlap(found, scaled(face, factor)) > 0.85
+    assert overlap(found, face.scaled(factor)) > 0.85
 
 
 def test_yunet_finds_turned_faces_that_the_cascade_misses() -> None:
@@ -72,14 +65,14 @@ def test_certainty_that_no_face_reaches() -> None:
 
 
 def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
-    digest = hashlib.sha256(faces.YUNET.read_bytes()).hexdigest()
+    digest = hashlib.sha256(detection.YUNET.read_bytes()).hexdigest()
     assert digest == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-    assert "MIT License" in (faces.YUNET.parent / "LICENSE").read_text()
+    assert "MIT License" in (detection.YUNET.parent / "LICENSE").read_text()
 
 
 def test_no_square_can_overlap_a_long_box_by_much() -> None:
     picture, _ = face_photo(2)
-    assert find_faces(picture, HAAR, (10, 200, 390, 240), 0.9) == []
+    assert find_faces(picture, HAAR, Box(10, 200, 390, 240), 0.9) == []
 
 
 @pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])
@@ -88,21 +81,21 @@ def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
     everywhere = find_faces(two, HAAR)
     assert len(everywhere) == 2
     for face in everywhere:
-        found = find_faces(two, HAAR, scaled(face, 1.02), min_overlap)
+        found = find_faces(two, HAAR, face.scaled(1.02), min_overlap)
         assert max(overlap(other, face) for other in found) > 0.8
 
 
 @pytest.mark.parametrize("least", [0.01, 0.3, 0.6, 0.95])
 @pytest.mark.parametrize(("width", "height"), [(74, 100), (100, 100), (200, 60)])
 def test_squares_that_overlap_a_box_lie_in_the_window(least: float, width: int, height: int) -> None:
-    box = (500.0, 400.0, 500.0 + width, 400.0 + height)
-    window, smallest, largest = faces.overlapping_squares(np.array(box), least)
+    box = Box(500.0, 400.0, 500.0 + width, 400.0 + height)
+    window, smallest, largest = detection.overlapping_squares(np.array(box), least)
     rng = np.random.default_rng(1)
     # Most squares lie close to the box, so that many overlap it by enough.
     sides = rng.uniform(0.9 * smallest, 1.1 * largest, 40_000)
     middles = np.array([500 + width / 2, 400 + height / 2]) + sides[:, None] * rng.uniform(-0.6, 0.6, (40_000, 2))
     squares = np.hstack([middles - sides[:, None] / 2, middles + sides[:, None] / 2])
-    counting = squares[[overlap(tuple(square), box) >= least for square in squares.tolist()]]
+    counting = squares[[overlap(Box(*square), box) >= least for square in squares.tolist()]]
     widths = counting[:, 2] - counting[:, 0]
     assert ((smallest <= widths) & (widths <= largest)).all()
     assert (counting[:, :2] >= window[:2]).all()
@@ -127,8 +120,8 @@ def test_second_look_at_twice_the_size() -> None:
 
 def test_search_near_a_box_leaves_out_what_cannot_count() -> None:
     picture, box = face_photo(2)
-    assert find_faces(picture, HAAR, (0, 0, 40, 40), 0.3) == []
-    assert find_faces(picture, HAAR, scaled(box, 1.02), 0.3) != []
+    assert find_faces(picture, HAAR, Box(0, 0, 40, 40), 0.3) == []
+    assert find_faces(picture, HAAR, box.scaled(1.02), 0.3) != []
 
 
 def test_candidates_come_in_one_order() -> None:
@@ -149,7 +142,7 @@ def test_a_cascade_from_memory_finds_what_it_finds_from_its_path(monkeypatch: py
     pictures = [face_photo(number)[0] for number in range(3)]
     found = [find_faces(picture, loose) for picture in pictures]
     path = Path(cv2.__file__).parent / "data" / HAAR.cascade
-    monkeypatch.setattr(faces, "_cascade", lambda name: cv2.CascadeClassifier(str(path)))
+    monkeypatch.setattr(detection, "_cascade", lambda name: cv2.CascadeClassifier(str(path)))
     assert [find_faces(picture, loose) for picture in pictures] == found
     assert all(found)
 
@@ -157,47 +150,47 @@ def test_a_cascade_from_memory_finds_what_it_finds_from_its_path(monkeypatch: py
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        ((0, 0, 10, 10), 1.0),
-        ((5, 0, 15, 10), 1 / 3),
-        ((2, 2, 4, 4), 0.04),
-        ((10, 0, 20, 10), 0.0),
-        ((11, 11, 20, 20), 0.0),
-        ((0, 0, 0, 0), 0.0),
+        (Box(0, 0, 10, 10), 1.0),
+        (Box(5, 0, 15, 10), 1 / 3),
+        (Box(2, 2, 4, 4), 0.04),
+        (Box(10, 0, 20, 10), 0.0),
+        (Box(11, 11, 20, 20), 0.0),
+        (Box(0, 0, 0, 0), 0.0),
     ],
 )
-def test_overlap(second: tuple[float, float, float, float], expected: float) -> None:
+def test_overlap(second: Box, expected: float) -> None:
     assert overlap(LEFT, second) == pytest.approx(expected)
     assert overlap(second, LEFT) == pytest.approx(expected)
 
 
 def test_reference_is_the_median_of_usable_boxes() -> None:
-    boxes = [(10, 20, 50, 60), (14, 18, 54, 58), (90, 90, 99, 99)]
-    assert reference_box(boxes, 100, 100, 0.1) == (12, 19, 52, 59)  # the third is too small
-    assert reference_box([*boxes[:2], (11, 19, 200, 300)], 100, 100, 0.1) == (11, 19, 54, 60)
+    boxes = [Box(10, 20, 50, 60), Box(14, 18, 54, 58), Box(90, 90, 99, 99)]
+    assert reference_box(boxes, 100, 100, 0.1) == Box(12, 19, 52, 59)  # the third is too small
+    assert reference_box([*boxes[:2], Box(11, 19, 200, 300)], 100, 100, 0.1) == Box(11, 19, 54, 60)
 
 
 @pytest.mark.parametrize(
     "box",
     [
         None,
-        (10, 10, 10, 50),  # no area
-        (50, 50, 10, 10),  # sides swapped
-        (10, 10, 19, 50),  # less than a tenth of 100
-        (200, 200, 300, 300),  # outside
-        (-90, 0, 9, 50),  # less than a tenth inside
+        Box(10, 10, 10, 50),  # no area
+        Box(50, 50, 10, 10),  # sides swapped
+        Box(10, 10, 19, 50),  # less than a tenth of 100
+        Box(200, 200, 300, 300),  # outside
+        Box(-90, 0, 9, 50),  # less than a tenth inside
     ],
 )
-def test_boxes_that_can_be_no_face(box: tuple[float, float, float, float] | None) -> None:
+def test_boxes_that_can_be_no_face(box: Box | None) -> None:
     assert reference_box([box, None, None], 100, 200, 0.1) is None
-    assert reference_box([box, (10, 10, 60, 60), None], 100, 200, 0.1) == (10, 10, 60, 60)
+    assert reference_box([box, Box(10, 10, 60, 60), None], 100, 200, 0.1) == Box(10, 10, 60, 60)
 
 
 def test_reference_is_cut_to_the_picture() -> None:
-    assert reference_box([(-52, -5, 60, 300)], 100, 200, 0.1) == (0, 0, 60, 200)
+    assert reference_box([Box(-52, -5, 60, 300)], 100, 200, 0.1) == Box(0, 0, 60, 200)
 
 
 def test_choice_with_a_reference() -> None:
-    near = (1.0, 1.0, 11.0, 11.0)
+    near = Box(1.0, 1.0, 11.0, 11.0)
     assert choose_face([RIGHT, near], LEFT, 0.3) == (near, "verified")
     assert choose_face([RIGHT], LEFT, 0.3) == (LEFT, "annotators")
     assert choose_face([], LEFT, 0.3) == (LEFT, "annotators")
@@ -207,14 +200,14 @@ def test_choice_with_a_reference() -> None:
 
 def test_choice_without_a_reference() -> None:
     assert choose_face([LEFT, RIGHT], None, 0.3) == (RIGHT, "unverified")
-    same = [(5.0, 9.0, 15.0, 19.0), (5.0, 1.0, 15.0, 11.0), (7.0, 0.0, 17.0, 10.0)]
+    same = [Box(5.0, 9.0, 15.0, 19.0), Box(5.0, 1.0, 15.0, 11.0), Box(7.0, 0.0, 17.0, 10.0)]
     for found in (same, same[::-1]):
         assert choose_face(found, None, 0.3) == (same[1], "unverified")  # leftmost, then topmost
     assert choose_face([], None, 0.3) == (None, "")
 
 
 def test_ties_with_a_reference_go_to_the_left() -> None:
-    first, second = (-5.0, 0.0, 5.0, 10.0), (5.0, 0.0, 15.0, 10.0)
+    first, second = Box(-5.0, 0.0, 5.0, 10.0), Box(5.0, 0.0, 15.0, 10.0)
     assert choose_face([second, first], LEFT, 0.1)[0] == first
 
 
@@ -222,11 +215,11 @@ def test_ties_with_a_reference_go_to_the_left() -> None:
     ("margin", "expected"), [(0, (100, 105, 50)), (0.1, (95, 100, 60)), (-0.4, (120, 125, 10)), (2, (0, 5, 250))]
 )
 def test_square_around(margin: float, expected: tuple[int, int, int]) -> None:
-    assert square_around((100, 90, 150, 170), margin) == expected
+    assert square_around(Box(100, 90, 150, 170), margin) == expected
 
 
 def test_square_is_never_empty() -> None:
-    assert square_around((5, 5, 5.2, 5.2), -0.4)[2] == 1
+    assert square_around(Box(5, 5, 5.2, 5.2), -0.4)[2] == 1
 
 
 @pytest.mark.parametrize(("left", "top"), [(5, 5), (-3, -4), (14, 5), (5, 24), (-3, 24), (14, -4)])

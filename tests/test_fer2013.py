@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from samples import jpeg, noise
 
-from stages.common.errors import UserError
-from stages.common.fer2013 import Picture, find_pictures, parse_pixels
+from stages.datasets.fer2013 import Picture, find_pictures, parse_pixels
+from stages.runtime.errors import UserError
 
 PIXELS = " ".join(str(n % 256) for n in range(48 * 48))
 

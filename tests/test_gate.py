@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stages.common import errors
-from stages.common.gate import falls, main
+from stages.runtime import errors
+from tools.gate import falls, main
 
 ROOT = Path(__file__).parent.parent
 FIGURES: dict[str, Any] = {
@@ -62,7 +62,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def gate(folder: Path, revision: str = "HEAD^") -> tuple[int, str]:
-    done = run(folder, f"dvc metrics diff --json {revision} | python -m stages.common.gate")
+    done = run(folder, f"dvc metrics diff --json {revision} | python -m tools.gate")
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
 

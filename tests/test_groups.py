@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.common.bootstrap import Bootstrap
-from stages.common.ceilings import by_label, ceilings
-from stages.common.groups import UNKNOWN, by_familiarity, by_group
+from stages.evaluation.bootstrap import Bootstrap
+from stages.evaluation.groups import UNKNOWN, by_familiarity, by_group, by_label, ceilings
 
 PERSON = np.array(list("aabbccddee"))
 RIGHT = np.array([1, 1, 1, 0, 0, 0, 1, 1, 1, 0], bool)

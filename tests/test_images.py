@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from samples import exif, jpeg, noise, segment
 
-from stages.common.images import BadPictureError, decode, encode_jpeg, reduction, resize, shrink, upright_size
+from stages.files.images import BadPictureError, decode, encode_jpeg, reduction, resize, shrink, upright_size
 
 # A bright stripe on top and a bright corner tell all eight positions apart.
 STORED = np.zeros((48, 80, 3), np.uint8)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.common.imitation import drawn
+from stages.datasets.origin import drawn
 
 
 def write_index(names: list[str]) -> None:

@@ -9,9 +9,9 @@ import pytest
 from samples import noise
 
 from stages import index
-from stages.common.arrays import ArrayWriter
-from stages.common.cleaning import share_of
-from stages.common.tables import read_table, write_table
+from stages.datasets.cleaning import share_of
+from stages.files.arrays import ArrayWriter
+from stages.files.tables import read_table, write_table
 
 Run = Callable[..., str]
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from samples import jpeg, label_record, noise, photo_name, wait_for, write_cp949_zip, write_labels
 
-from stages.common.tables import read_table
+from stages.files.tables import read_table
 
 resource = pytest.importorskip("resource", reason="Windows has neither SIGKILL nor limits")
 Run = Callable[..., str]
@@ -27,7 +27,7 @@ PHOTOS = 120
 # The stage with parts of two photos, so that there are many moments to be stopped at, and a list of photos read.
 MAIN = """
 from stages import crop
-from stages.common.errors import run
+from stages.runtime.errors import run
 
 crop.PART = 2
 read_photo = crop.read_photo

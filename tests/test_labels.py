@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from samples import label_record, photo_name
 
-from stages.common.errors import UserError
-from stages.common.labels import Record, read_records
+from stages.datasets.labels import Record, read_records
+from stages.runtime.errors import UserError
 
 NAME = photo_name()
 BOX = (615.90533, 255.37753, 1044.5197, 869.6799)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from samples import jpeg, label_record, noise, photo_name, snapshot, write_cp949_zip, write_labels
 
-from stages.common.arrays import ArrayWriter
-from stages.common.tables import read_table, write_table
-from stages.common.zips import write_zip
+from stages.files.archives import write_zip
+from stages.files.arrays import ArrayWriter
+from stages.files.tables import read_table, write_table
 
 Run = Callable[..., str]
 BOX = (10, 10, 90, 90)
@@ -75,7 +75,7 @@ def test_crop_keeps_its_parts(run_stage: Run, set_params: Any, monkeypatch: pyte
     assert (read_table(Path("data/crops/training_happy.csv"))["reason"] != "").sum() == 3
     parts = snapshot(Path(".work"))
     set_params({"limits.rejected": 0.43})
-    monkeypatch.setattr("stages.common.work.done", lambda place: None)
+    monkeypatch.setattr("stages.runtime.resume.done", lambda place: None)
     assert run_stage("crop", "training", "happy") == ""
     assert parts and snapshot(Path(".work")) == parts
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import model, params
-from stages.common.backend import keras
-from stages.common.errors import UserError
+from stages.network import model
+from stages.network.backend import keras
+from stages.runtime import params
+from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.common.backend import keras, tf
-from stages.common.normalization import FusedBatchNormalization
+from stages.network.backend import keras, tf
+from stages.network.normalization import FusedBatchNormalization
 
 
 def answers(layer: keras.layers.Layer, x: np.ndarray, training: bool) -> list[np.ndarray]:

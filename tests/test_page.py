@@ -28,8 +28,8 @@ from websockets.sync.client import connect
 from demo import web
 from demo.models import find_models
 from demo.reading import label, read_photo
-from stages.common import images
-from stages.common.errors import UserError
+from stages.files import images
+from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])

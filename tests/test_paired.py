@@ -5,8 +5,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from stages.common.bootstrap import Bootstrap
-from stages.common.paired import differences, mcnemar
+from stages.evaluation.bootstrap import Bootstrap
+from stages.evaluation.paired import differences, mcnemar
 
 EMOTIONS = ["angry", "happy"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import errors, params
-from stages.common.errors import UserError
+from stages.runtime import errors, params
+from stages.runtime.errors import UserError
 
 TEXT = """
 finetune: {lr: 1e-05, epochs: 3, on: true, name: 기쁨, none: null, nan: .nan, names: [기쁨, b],

@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-from stages.common.bootstrap import Bootstrap, interval
+from stages.evaluation.bootstrap import Bootstrap, interval
 from tests.tiny import shrink
 
 ROOT = Path(__file__).parent.parent
@@ -98,11 +98,11 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/common/scores.py", {"evaluate", "report"}),
-        ("stages/common/cleaning.py", {"index@fer2013", "index@korean"}),
-        ("stages/common/faces.py", CROPS | {"export"}),
-        ("stages/common/contact_sheet.py", {"sheets"}),
-        ("stages/common/report/page.html", {"report"}),
+        ("stages/evaluation/scores.py", {"evaluate", "report"}),
+        ("stages/datasets/cleaning.py", {"index@fer2013", "index@korean"}),
+        ("stages/faces/detection.py", CROPS | {"export"}),
+        ("stages/figures/contact_sheet.py", {"sheets"}),
+        ("stages/figures/page.html", {"report"}),
     ],
 )
 def test_editing_a_module_runs_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
@@ -156,7 +156,7 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
     grid_done = {(lr, dropout) for lr in (0.002, 0.01) for dropout in (0.0, 0.1)}
     assert grid_done <= found
-    printed = run(repository, "python", "-m", "stages.common.studies", "grid", "finetune.lr", "model.dropout_odd")
+    printed = run(repository, "python", "-m", "tools.study", "grid", "finetune.lr", "model.dropout_odd")
     study = pd.read_csv(repository / "docs/studies/grid.csv")
     # The committed run is one more combination.
     assert set(zip(study["finetune.lr"], study["model.dropout_odd"], strict=True)) == grid_done | {(0.001, 0.1)}
@@ -390,11 +390,11 @@ def test_the_official_split_tells_people_seen_in_training_from_others(repository
     assert table.loc["unseen", "faces"] == (~faces["person"].isin(trained | chosen)).sum() > 0
     difference = table.loc["seen", "accuracy"] - table.loc["unseen", "accuracy"]
     assert table.loc["seen", "difference"] == pytest.approx(difference, abs=2e-6)
-    assert "seen people" in run(repository, "python", "-m", "stages.common.comparison")
+    assert "seen people" in run(repository, "python", "-m", "tools.table")
 
 
 def test_the_table_leads_to_the_report(built: Path) -> None:
-    table = run(built, "python", "-m", "stages.common.comparison")
+    table = run(built, "python", "-m", "tools.table")
     for emotion in EMOTIONS:
         assert re.search(rf"^  {emotion} +\d+( +[-+]?[\d.]+ \[[^]]+\]){{3}} +<?[\d.]+$", table, re.MULTILINE)
     page = built / re.findall(r"data/report/\S+", table)[0]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from samples import label_record, photo_name, snapshot, write_cp949_zip, write_labels, write_raw_zip
 
-from stages.common.aihub import parse_name
-from stages.common.tables import read_table
+from stages.datasets.aihub import parse_name
+from stages.files.tables import read_table
 
 Run = Callable[..., str]
 BOX = (615.90533, 255.0, 1044.5197, 869.6799)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from stages import report
-from stages.common import page
-from stages.common.errors import UserError
+from stages.figures import page
+from stages.runtime.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from samples import exif, jpeg, noise, snapshot
 
-from stages.common.arrays import open_array
-from stages.common.images import decode
-from stages.common.tables import read_table, write_table
-from stages.common.zips import write_zip
+from stages.files.archives import write_zip
+from stages.files.arrays import open_array
+from stages.files.images import decode
+from stages.files.tables import read_table, write_table
 
 Run = Callable[..., str]
 PIXELS = " ".join(str(n % 256) for n in range(48 * 48))

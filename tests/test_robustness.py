@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.common import robustness
-from stages.common.arrays import ArrayWriter
-from stages.common.dataset import Faces
-from stages.common.robustness import Distort, DistortedFaces, Robustness, some_faces
+from stages.evaluation import robustness
+from stages.evaluation.robustness import Distort, DistortedFaces, Robustness, some_faces
+from stages.files.arrays import ArrayWriter
+from stages.network.inputs import Faces
 
 ROOT = Path(__file__).parent.parent
 SIZE = 48

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.common.saliency import COVER, cover_places, occlusion
+from stages.evaluation.saliency import COVER, cover_places, occlusion
 
 SIZE = 48
 SPOT = (slice(16, 24), slice(28, 36))

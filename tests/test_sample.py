@@ -16,8 +16,8 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from stages import sample
-from stages.common import imitate_aihub, imitate_fer, packing, photos
-from stages.common.errors import UserError
+from stages.runtime.errors import UserError
+from stages.synthetic import camera, fer2013_archive, korean_download, packing
 
 SEED = 3
 EMOTIONS = ["분노", "당황", "기쁨", "슬픔", "중립"]
@@ -104,7 +104,7 @@ def test_fer_archive_is_stable_and_follows_the_seed(fer: Path, tmp_path: Path) -
 def test_fer_archive_has_kaggles_layout(fer: Path) -> None:
     files = entries(fer)
     folders = Counter(name.rsplit("/", 1)[0] for name in files)
-    assert set(folders) == {f"{split}/{emotion}" for split in ("train", "test") for emotion in imitate_fer.SHARES}
+    assert set(folders) == {f"{split}/{emotion}" for split in ("train", "test") for emotion in fer2013_archive.SHARES}
     assert sum(count for folder, count in folders.items() if folder.startswith("test")) == 100
     usages = {(name.split("/")[0], name.split("/")[2].split("_")[0]) for name in files}
     assert usages == {("train", "Training"), ("test", "PublicTest"), ("test", "PrivateTest")}
@@ -159,7 +159,8 @@ def test_file_names(pictures: list[tuple[str, str, bytes]]) -> None:
     for _, name, _ in pictures:
         code, gender, age, emotion, rest = unicodedata.normalize("NFC", Path(name).name).split("_", 4)
         moment = Path(rest).stem.rsplit("_", 1)[1].split("-")
-        assert len(code) == 64 and gender in "남여" and age in "10 20 30 40 50 60" and emotion in imitate_aihub.EMOTIONS
+        assert len(code) == 64 and gender in "남여" and age in "10 20 30 40 50 60"
+        assert emotion in korean_download.EMOTIONS
         assert [len(part) for part in moment] == [14, 3, 3]
         people.add((code, gender, age))
         suffixes[Path(name).suffix] += 1
@@ -238,19 +239,19 @@ def test_one_photo_is_cut_off(pictures: list[tuple[str, str, bytes]]) -> None:
 
 
 def test_quirks_add_and_remove_faces() -> None:
-    shot = photos.Shot(1, 1, 1, "기쁨")
+    shot = camera.Shot(1, 1, 1, "기쁨")
     sizes = {(), (1.0, 0.6), (1.0, 1.4)}
-    assert sizes == {quirk["faces"] for quirk in imitate_aihub.QUIRKS if "faces" in quirk}
-    found = {faces: len(detect(photos.korean_photo(SEED, shot, faces, (0.5, 0.5))[0])) for faces in sizes}
+    assert sizes == {quirk["faces"] for quirk in korean_download.QUIRKS if "faces" in quirk}
+    found = {faces: len(detect(camera.korean_photo(SEED, shot, faces, (0.5, 0.5))[0])) for faces in sizes}
     assert found == {(): 0, (1.0, 0.6): 2, (1.0, 1.4): 2}
 
 
 def test_the_cascade_finds_the_faces_where_the_boxes_are() -> None:
     cv2.setNumThreads(1)
-    orders = [order for order in imitate_aihub.orders(EMOTIONS, 60, 2, 1) if not order.quirk][::2]
+    orders = [order for order in korean_download.orders(EMOTIONS, 60, 2, 1) if not order.quirk][::2]
     hits = 0
     for order in orders:
-        picture, box = photos.korean_photo(SEED, order.shot, (1.0,), (0.3, 0.4))
+        picture, box = camera.korean_photo(SEED, order.shot, (1.0,), (0.3, 0.4))
         faces = detect(picture)
         x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
         hits += any(fx < x < fx + size and fy < y < fy + size for fx, fy, size, _ in faces)
@@ -264,9 +265,9 @@ def detect(picture: np.ndarray) -> np.ndarray:
 
 
 def test_a_person_looks_alike_and_people_differ() -> None:
-    same, other = photos.sitter(SEED, 1), photos.sitter(SEED, 2)
-    assert photos.sitter(SEED, 1) == same != other
-    assert photos.sitter_look(SEED, same) == photos.sitter_look(SEED, same) != photos.sitter_look(SEED, other)
+    same, other = camera.sitter(SEED, 1), camera.sitter(SEED, 2)
+    assert camera.sitter(SEED, 1) == same != other
+    assert camera.sitter_look(SEED, same) == camera.sitter_look(SEED, same) != camera.sitter_look(SEED, other)
 
 
 def test_unknown_emotions_are_refused(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from stages.common.bootstrap import Bootstrap
-from stages.common.calibration import apply_temperature
-from stages.common.comparison import agreement, distortions, parts, table
-from stages.common.reliability import chance_calibration_error, expected_calibration_error
-from stages.common.scores import confusion, resampled_scores, scores
+from stages.evaluation.bootstrap import Bootstrap
+from stages.evaluation.calibration import apply_temperature
+from stages.evaluation.reliability import chance_calibration_error, expected_calibration_error
+from stages.evaluation.scores import confusion, resampled_scores, scores
+from tools.table import agreement, distortions, parts, table
 
 EMOTIONS = ["angry", "happy", "sad"]
 LABEL = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])

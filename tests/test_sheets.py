@@ -10,10 +10,10 @@ import pytest
 from samples import exif, face_photo, jpeg, label_record, photo_name, write_labels
 
 from stages import sheets
-from stages.common import contact_sheet
-from stages.common.contact_sheet import Section, Tile, write_sheet
-from stages.common.labels import SIDES
-from stages.common.tables import read_table, write_table
+from stages.datasets.labels import SIDES
+from stages.figures import contact_sheet
+from stages.figures.contact_sheet import Section, Tile, write_sheet
+from stages.files.tables import read_table, write_table
 
 Run = Callable[..., str]
 PLAIN = np.full((300, 400, 3), 90, np.uint8)

@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.common import charts, studies
-from stages.common.errors import UserError
-from stages.common.studies import Run, cells, draw, markdown, ran, read_runs, summary
+from stages.figures import charts
+from stages.figures.study import cells, draw, markdown
+from stages.runtime.errors import UserError
+from tools import study
+from tools.study import Run, ran, read_runs, summary
 
 ROOT = Path(__file__).parent.parent
 BASE: dict[str, Any] = {
@@ -69,7 +71,7 @@ def test_null_is_written_as_in_params_yaml() -> None:
     runs = [one(0.5, **{"pretrain.weights": None}), one(0.6, **{"pretrain.weights": "fer2013"})]
     table = summary(runs, ["pretrain.weights"])
     assert list(table["pretrain.weights"]) == ["fer2013", "null"]
-    assert "| null | 1 | 50.0 |" in studies.markdown(table)
+    assert "| null | 1 | 50.0 |" in study.markdown(table)
 
 
 def test_nothing_to_compare_and_an_unknown_value_are_one_sentence() -> None:
@@ -95,7 +97,7 @@ stages:
 
 def test_figures_of_a_stage_that_did_not_run_are_of_another_run() -> None:
     params = {"finetune.lr": 0.2}
-    assert all(ran(LOCK, stage, params) for stage in studies.FIGURES)
+    assert all(ran(LOCK, stage, params) for stage in study.FIGURES)
     ended_with_transfer = LOCK.replace("outs: [{path: after, md5: 2a}]", "outs: [{path: after, md5: 2b}]")
     assert [ran(ended_with_transfer, stage, params) for stage in ("pretrain", "transfer", "evaluate")] == [
         True,
@@ -137,7 +139,7 @@ def test_runs_are_read_from_what_dvc_shows() -> None:
         {"finetune.lr": lr, "finetune.seed": seed} for lr, seed in ((0.2, 1), (0.2, 1), (0.1, 2), (1, 1))
     ]
     assert [bool(run.figures) for run in runs] == [True, True, True, False]
-    assert runs[2].figures == dict.fromkeys(studies.FIGURES["evaluate"], 0.75) | {"fer2013_validation_before": 0.375}
+    assert runs[2].figures == dict.fromkeys(study.FIGURES["evaluate"], 0.75) | {"fer2013_validation_before": 0.375}
 
 
 def test_of_runs_that_ended_with_pretrain_nothing_else_is_read() -> None:
@@ -188,7 +190,7 @@ def test_a_figure_has_its_colour_whatever_others_there_are() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/studies").glob("*.csv")), ids=lambda path: path.stem)
 def test_docs_show_the_committed_tables(path: Path) -> None:
-    docs = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs/study.md").read_text(encoding="utf-8")
     assert markdown(pd.read_csv(path)) in docs
     assert f"studies/{path.stem}.png" in docs
     assert path.with_suffix(".png").is_file()
@@ -198,7 +200,7 @@ def test_outside_a_repository_it_is_one_sentence(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["studies", "x", "finetune.lr"])
     with pytest.raises(UserError, match="dvc exp show"):
-        studies.main()
+        study.main()
 
 
 def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -214,9 +216,9 @@ def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.Monkey
     def answered(command: list[str], **_: Any) -> Any:
         return type("Done", (), {"returncode": 0, "stdout": outputs[command[0]], "stderr": ""})
 
-    monkeypatch.setattr(studies.subprocess, "run", answered)
-    studies.main()
+    monkeypatch.setattr(study.subprocess, "run", answered)
+    study.main()
     assert markdown(pd.read_csv("docs/studies/rate.csv")) in capsys.readouterr().out
     first = Path("docs/studies/rate.png").read_bytes()
-    studies.main()
+    study.main()
     assert Path("docs/studies/rate.png").read_bytes() == first

@@ -3,8 +3,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.common import counts, tables
-from stages.common.errors import UserError
+from stages.files import metrics, tables
+from stages.runtime.errors import UserError
+from stages.runtime.limits import check_share
 
 TEXTS = [
     "",
@@ -53,7 +54,7 @@ def test_missing_table_says_what_to_do(place) -> None:
 
 
 def test_account(capsys) -> None:
-    result = counts.account("photos", 4, 1, ["too small", "broken", "too small"])
+    result = metrics.account("photos", 4, 1, ["too small", "broken", "too small"])
     assert result == {"found": 4, "kept": 1, "rejected": {"broken": 1, "too small": 2}}
     assert capsys.readouterr().out == "photos: 4 found = 1 kept + 3 rejected\n  1 broken\n  2 too small\n"
 
@@ -61,23 +62,23 @@ def test_account(capsys) -> None:
 @pytest.mark.parametrize(("found", "kept"), [(5, 1), (3, 1), (4, 2)])
 def test_an_account_that_does_not_add_up_is_a_fault(found: int, kept: int) -> None:
     with pytest.raises(RuntimeError, match=f"photos: {found} found, but {kept} kept and 3 rejected"):
-        counts.account("photos", found, kept, ["a", "b", "c"])
+        metrics.account("photos", found, kept, ["a", "b", "c"])
 
 
 def test_too_many_rejected(capsys) -> None:
-    counts_ = counts.account("photos", 10, 6, ["broken", "not used", "not used", "small"])
+    counts_ = metrics.account("photos", 10, 6, ["broken", "not used", "not used", "small"])
     listed = Path("data/rejected.csv")
-    counts.check_share("photos", counts_, 0.25, listed, ["not used"])  # 2 of 8
+    check_share("photos", counts_, 0.25, listed, ["not used"])  # 2 of 8
     with pytest.raises(UserError) as caught:
-        counts.check_share("photos", counts_, 0.24, listed, ["not used"])
+        check_share("photos", counts_, 0.24, listed, ["not used"])
     assert str(caught.value).startswith("photos: 2 of 8 rejected, 1 of them for the reason 'broken'; ")
     assert "limits.rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
     with pytest.raises(UserError, match=r"4 of 10 rejected, 2 of them for the reason 'not used'"):
-        counts.check_share("photos", counts_, 0.39, listed)
-    counts.check_share("none", counts.account("none", 0, 0, []), 0, listed)
+        check_share("photos", counts_, 0.39, listed)
+    check_share("none", metrics.account("none", 0, 0, []), 0, listed)
 
 
 def test_metrics_file(place) -> None:
-    counts.write_metrics({"기쁨": {"b": 1, "a": 2}}, place / "metrics/x.json")
+    metrics.write_metrics({"기쁨": {"b": 1, "a": 2}}, place / "metrics/x.json")
     expected = '{\n  "기쁨": {\n    "b": 1,\n    "a": 2\n  }\n}\n'
     assert (place / "metrics/x.json").read_text(encoding="utf-8") == expected

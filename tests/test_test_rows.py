@@ -12,8 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 from samples import noise
 
-from stages.common.arrays import ArrayWriter
-from stages.common.tables import read_table, write_table
+from stages.files.arrays import ArrayWriter
+from stages.files.tables import read_table, write_table
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "happy", "sad"]

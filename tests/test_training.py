@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import model, training
-from stages.common.augment import distort
-from stages.common.backend import deterministic, keras
-from stages.common.dataset import Faces, Source
-from stages.common.errors import UserError
+from stages.network import model
+from stages.network.backend import deterministic, keras
+from stages.network.inputs import Faces
+from stages.runtime.errors import UserError
+from stages.training import loop
+from stages.training.augment import distort
+from stages.training.batches import Source
 from stages.transfer import rehearsed_images
 
 ROOT = Path(__file__).parent.parent
@@ -74,11 +76,11 @@ def network() -> keras.Model:
     return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, 0.9, "average", [], False, "float32", True)
 
 
-RECIPE = training.Recipe(seed=1, epochs=3, patience=3, lr=0.01, warmup=0, weight_decay=0.01, label_smoothing=0, mixup=0)
+RECIPE = loop.Recipe(seed=1, epochs=3, patience=3, lr=0.01, warmup=0, weight_decay=0.01, label_smoothing=0, mixup=0)
 
 
-def train(folder: Path, net: keras.Model, **changes: float) -> list[training.Record]:
-    return training.fit(
+def train(folder: Path, net: keras.Model, **changes: float) -> list[loop.Record]:
+    return loop.fit(
         net,
         None,
         [Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))],
@@ -117,13 +119,13 @@ def test_stops_early_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     model.freeze(net, 0, batchnorm=True)
     history = train(tmp_path, net, epochs=50, patience=2, lr=0.0, weight_decay=0.0)
     assert len(history) == 3, "without a rate nothing gets better after the first epoch"
-    assert training.best_epoch(history) == 1
+    assert loop.best_epoch(history) == 1
 
 
 def test_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     net = network()
     history = train(tmp_path, net, epochs=8, patience=8, lr=0.05)
-    best = history[training.best_epoch(history) - 1]
+    best = history[loop.best_epoch(history) - 1]
     assert best["validation/accuracy"] == max(record["validation/accuracy"] for record in history) > 0.6
     validation = some_faces(tmp_path / "validation.npy", 11)
     accuracy = (model.predict(net, validation).argmax(axis=1) == validation.label).mean()
@@ -141,8 +143,8 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_best_epoch_is_the_first_of_equals() -> None:
-    assert training.best_epoch([{"validation/accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)]) == 2
-    assert training.best_epoch([]) == 0
+    assert loop.best_epoch([{"validation/accuracy": value} for value in (0.5, 0.7, 0.7, 0.6)]) == 2
+    assert loop.best_epoch([]) == 0
 
 
 def test_divergence_ends_in_a_sentence(tmp_path: Path) -> None:
@@ -312,8 +314,8 @@ def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None
     sources = [Source(faces, 3, np.ones(2, np.float32)), Source(faces, 5, np.ones(2, np.float32), 0.75)]
     net = network()
     net.get_layer("emotion").set_weights([np.zeros((6, 2)), np.log([0.9, 0.1])])  # says so of each picture
-    ((_, alone, _),) = training.epoch_data(net, None, sources, still, RECIPE, 0, 1)
-    ((_, told, _),) = training.epoch_data(net, net, sources, still, RECIPE, 0, 1)
+    ((_, alone, _),) = loop.epoch_data(net, None, sources, still, RECIPE, 0, 1)
+    ((_, told, _),) = loop.epoch_data(net, net, sources, still, RECIPE, 0, 1)
     assert np.array_equal(told[:3], alone[:3])
     assert np.allclose(told[3:], 0.25 * alone[3:] + 0.75 * np.array([0.9, 0.1]), atol=1e-6)
 

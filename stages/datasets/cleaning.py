@@ -1,0 +1,100 @@
+"""Say which faces of a data set must go: removed by hand, blank, or twins; and which split each belongs to.
+
+A table has the columns array, row, id, path, label, person and split; a reason is a short text, empty for a kept face.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from stages.runtime.errors import UserError
+
+SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
+OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
+TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
+TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())
+THUMBNAIL = 16  # pixels; what near twins have in common is coarser than this
+PICTURE_ENDING = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
+
+
+def read_exclusions(path: Path) -> set[str]:
+    """The ids in a list of hand-removed pictures: one a line, with or without a file ending; `#` starts a comment."""
+    if not path.exists():
+        raise UserError(f"{path} is missing; an empty file means that nothing was removed by hand.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
+    return {PICTURE_ENDING.sub("", line) for line in lines if line}
+
+
+def share_of(unit: str, seed: int) -> float:
+    """A number from 0 to below 1 that a person or picture always has: adding data moves nobody to another split."""
+    digest = hashlib.sha256(f"{seed}:{unit}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def digests(pictures: Iterable[np.ndarray]) -> Iterator[str]:
+    """For each picture, uint8 (size, size), a text that only identical ones share; empty if it is constant."""
+    for picture in pictures:
+        yield "" if picture.min() == picture.max() else hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+
+
+def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
+    """Why a face goes for the sake of an identical one: all if their labels differ, else all but one.
+
+    The one that stays is in the latest of train, validation, test, and the first by id.
+    """
+    reasons = pd.Series("", index=table.index, dtype=object)
+    groups: defaultdict[str, list[tuple[int, str, str, Any]]] = defaultdict(list)
+    for place, key, id_, label, split in zip(
+        table.index, digest, table["id"], table["label"], table["split"], strict=True
+    ):
+        groups[key].append((-SPLITS.index(split), id_, label, place))
+    for twins in groups.values():
+        (first_split, _, first_label, _), *others = sorted(twins)
+        if any(label != first_label for _, _, label, _ in others):
+            reasons[[place for *_, place in twins]] = OTHER_LABEL
+            continue
+        for split, _, _, place in others:
+            reasons[place] = SAME_SPLIT if split == first_split else TWIN[SPLITS[-first_split]]
+    return reasons
+
+
+def thumbnails(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Small versions of pictures, uint8 (size, size) each, with mean 0 and length 1; float32 (n, 16, 16).
+
+    The sum over the product of two is their normalised cross-correlation, whatever the brightness and contrast.
+    """
+    small = [cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for picture in pictures]
+    result = np.array(small, np.float32).reshape(-1, THUMBNAIL, THUMBNAIL)
+    result -= result.mean(axis=(1, 2), keepdims=True)
+    length = np.sqrt((result**2).sum(axis=(1, 2), keepdims=True))
+    result /= np.maximum(length, 1e-6)
+    return result
+
+
+def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: float) -> pd.Series:
+    """Why a face goes because one in a later split looks like it, as it is or mirrored.
+
+    `thumbnail` is what `thumbnails` gives for the faces of `split`; two look alike above this `correlation`.
+    """
+    reasons = pd.Series("", index=split.index, dtype=object)
+    flat, mirrored = (view.reshape(-1, THUMBNAIL**2) for view in (thumbnail, thumbnail[:, :, ::-1]))
+    for number, later in enumerate(SPLITS[1:], 1):
+        others = flat[split == later].T
+        for earlier in SPLITS[:number]:
+            here = np.flatnonzero(split == earlier)
+            # In parts, so that memory does not grow with the product of both numbers.
+            for part in np.array_split(here, max(len(here) // 1000, 1)):
+                likeness = np.maximum(flat[part] @ others, mirrored[part] @ others).max(axis=1, initial=-1)
+                reasons.iloc[part[likeness > correlation]] = NEAR_TWIN[later]
+    return reasons

@@ -1,0 +1,13 @@
+"""Are the faces of a data set photos, or did the stage `sample` draw them?"""
+
+from pathlib import Path, PurePosixPath
+
+from stages.files import archives
+from stages.files.tables import read_table
+
+
+def drawn(dataset: str) -> bool:
+    """Whether every face of a data set is one that the stage `sample` drew."""
+    names = {PurePosixPath(entry.path).name for entry in archives.walk(Path("data/sample") / dataset)}
+    paths = read_table(Path("data/csvs") / dataset / "merged.csv")["path"]
+    return all(PurePosixPath(path).name in names for path in paths)

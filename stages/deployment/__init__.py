@@ -1,0 +1,1 @@
+"""A network as a file for use, with its model card inside."""

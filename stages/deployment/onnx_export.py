@@ -1,0 +1,117 @@
+"""Write a network as files for use: ONNX and .keras, each with its model card inside, the same bytes every time."""
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from stages.deployment.model_card import ModelCard, to_texts
+from stages.files.archives import write_zip
+from stages.network.backend import keras
+
+INPUT, OUTPUT = "picture", "probability"
+
+
+def write_onnx(network: keras.Model, card: ModelCard, path: Path) -> None:
+    """Write the network as ONNX, with input `picture` and output `probability`; the card is in `metadata_props`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name=INPUT)]
+    with warnings.catch_warnings():
+        # Keras looks whether numpy still has np.object, which tf2onnx used.
+        warnings.simplefilter("ignore", FutureWarning)
+        network.export(path, format="onnx", verbose=False, input_signature=signature)
+    model = canonical(onnx.load(path))
+    onnx.helper.set_model_props(model, to_texts(card))
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with names and order that follow from its graph alone; tf2onnx's differ from run to run."""
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    constants = {constant.name: constant for constant in graph.initializer}
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    nodes: list[onnx.NodeProto] = []
+    tensors: list[onnx.TensorProto] = []
+    seen = set()
+    todo = [graph.output[0].name]
+    while todo:
+        name = todo[-1]
+        missing = [] if name not in makers else [source for source in makers[name].input if source not in seen]
+        if missing:
+            todo.append(missing[0])
+            continue
+        todo.pop()
+        seen.add(name)
+        if name in constants:
+            names.setdefault(name, f"constant{len(tensors)}")
+            tensors.append(constants[name])
+        elif name in makers and makers[name] not in nodes:
+            names.setdefault(name, f"value{len(nodes)}")
+            nodes.append(makers[name])
+    renamed = onnx.helper.make_graph(
+        [_renamed_node(node, number, names) for number, node in enumerate(nodes)],
+        "emotion",
+        [_batch_of(graph.input[0], INPUT)],
+        [_batch_of(graph.output[0], OUTPUT)],
+        [_renamed_tensor(tensor, names) for tensor in tensors],
+    )
+    opsets = [onnx.helper.make_opsetid("", opset.version) for opset in model.opset_import if opset.domain == ""]
+    return onnx.helper.make_model(renamed, opset_imports=opsets, ir_version=model.ir_version)
+
+
+def _renamed_node(node: onnx.NodeProto, number: int, names: dict[str, str]) -> onnx.NodeProto:
+    result = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=f"{node.op_type}{number}")
+    result.input.extend(names[name] for name in node.input)
+    result.output.extend(names[name] for name in node.output)
+    result.attribute.extend(sorted(node.attribute, key=lambda attribute: attribute.name))
+    return result
+
+
+def _renamed_tensor(tensor: onnx.TensorProto, names: dict[str, str]) -> onnx.TensorProto:
+    result = onnx.TensorProto()
+    result.CopyFrom(tensor)
+    result.name = names[tensor.name]
+    return result
+
+
+def _batch_of(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
+    sizes = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", *sizes[1:]])
+
+
+def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
+    """Write the network as .keras; the card is beside Keras's version in the member metadata.json.
+
+    Keras writes the date, and addresses in memory as the names of shared objects; both are left out, which leaves the
+    network as it was: shared are only settings, never weights. It numbers operations that are no layers through the
+    process; here they are numbered through the network.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keras.saving.save_model(network, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(members["metadata.json"])
+    del metadata["date_saved"]
+    members["metadata.json"] = _json(metadata | to_texts(card))
+    config = json.loads(members["config.json"])
+    operations = [layer["name"] for layer in config["config"]["layers"] if layer["module"] != "keras.layers"]
+    names = {name: f"operation{number}" for number, name in enumerate(operations)}
+    members["config.json"] = _json(_canonical_config(config, names))
+    write_zip(path, members.items())
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _canonical_config(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _canonical_config(inner, names) for key, inner in value.items() if key != "shared_object_id"}
+    if isinstance(value, list):
+        return [_canonical_config(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""How well a network answers, on whom, and how sure that is."""

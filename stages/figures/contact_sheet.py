@@ -1,0 +1,74 @@
+"""Contact sheets: many small pictures on one page, with a caption below each, as PNG files that are always the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from stages.files.images import shrink
+
+WIDTH = 1200  # of a sheet, in pixels, as all lengths here
+GAP = 10
+TITLE, HEADING, CAPTION = 22, 17, 12  # sizes of the fonts
+INK, PAPER, EMPTY = (30, 30, 30), (255, 255, 255), (225, 225, 225)
+
+
+class Tile(NamedTuple):
+    """A picture, BGR uint8 (height, width, 3), or None where there is none to show; and two lines below it."""
+
+    picture: np.ndarray | None
+    caption: str
+
+
+class Section(NamedTuple):
+    """A heading and the tiles below it, `columns` in a row."""
+
+    heading: str
+    columns: int
+    tiles: Sequence[Tile]
+
+    @property
+    def side(self) -> int:
+        """The longer side of its pictures."""
+        return (WIDTH - GAP) // self.columns - GAP
+
+    @property
+    def row_height(self) -> int:
+        """Height of a row of tiles with their captions."""
+        return self.side + 3 * CAPTION + GAP
+
+    @property
+    def height(self) -> int:
+        """Height of the section."""
+        return 3 * HEADING + -(-len(self.tiles) // self.columns) * self.row_height
+
+
+def write_sheet(path: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write a page with the sections, one below the other."""
+    height = 2 * TITLE + GAP + sum(section.height for section in sections)
+    page = Image.new("RGB", (WIDTH, height), PAPER)
+    ImageDraw.Draw(page).text((GAP, GAP), title, INK, ImageFont.load_default(TITLE))
+    top = 2 * TITLE
+    for section in sections:
+        _draw_section(page, section, top)
+        top += section.height
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.save(path)
+
+
+def _draw_section(page: Image.Image, section: Section, top: int) -> None:
+    draw = ImageDraw.Draw(page)
+    draw.text((GAP, top + HEADING), section.heading, INK, ImageFont.load_default(HEADING))
+    for number, tile in enumerate(section.tiles):
+        row, column = divmod(number, section.columns)
+        x = GAP + column * (section.side + GAP)
+        y = top + 3 * HEADING + row * section.row_height
+        if tile.picture is None:
+            draw.rectangle((x, y, x + section.side - 1, y + section.side - 1), EMPTY)
+        else:
+            picture = Image.fromarray(cv2.cvtColor(shrink(tile.picture, section.side), cv2.COLOR_BGR2RGB))
+            page.paste(picture, (x + (section.side - picture.width) // 2, y + (section.side - picture.height) // 2))
+        draw.text((x, y + section.side + 2), tile.caption, INK, ImageFont.load_default(CAPTION))

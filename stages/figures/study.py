@@ -1,0 +1,74 @@
+"""A study of several experiments, for a reader: its table and its picture, from docs/studies/NAME.csv."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.figures import charts
+
+FOLDER = Path("docs/studies")
+HEADINGS = {
+    "korean_validation": "Korean validation",
+    "fer2013_validation": "FER2013 validation",
+    "korean": "Korean test",
+    "fer2013": "FER2013 test",
+}
+COLOURS = dict(zip(HEADINGS, (charts.THIRD, charts.FOURTH, charts.AFTER, charts.BEFORE), strict=True))
+
+
+def keys_of(table: pd.DataFrame) -> list[str]:
+    """The values under study: what stands before the column `runs`."""
+    return list(table.columns[: list(table.columns).index("runs")])
+
+
+def cells(table: pd.DataFrame) -> list[list[str]]:
+    """The table for a reader: a heading, a row for each combination in percent, and the accuracy before transfer."""
+    keys, headings = keys_of(table), headings_of(table)
+    lines = [[*keys, "runs", *headings.values()]]
+    for row in table.to_dict("records"):
+        values, figures = (_text(row[key]) for key in keys), (_percent(row, name) for name in headings)
+        lines.append([*values, str(row["runs"]), *figures])
+    before = [_average(table, f"{name}_before") for name in headings]
+    return [*lines, ["before transfer", *[""] * len(keys), *before]] if any(before) else lines
+
+
+def headings_of(table: pd.DataFrame) -> dict[str, str]:
+    """The heading of each figure that the table has, by its column."""
+    return {name: heading for name, heading in HEADINGS.items() if name in table}
+
+
+def _average(table: pd.DataFrame, column: str) -> str:
+    return f"{100 * np.average(table[column], weights=table['runs']):.1f}" if column in table else ""
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _percent(row: Any, name: str) -> str:
+    spread = row[f"{name}_sd"]
+    return f"{100 * row[name]:.1f}" + ("" if pd.isna(spread) else f" ± {100 * spread:.1f}")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table of `cells` as Markdown."""
+    heading, *lines = (f"| {' | '.join(line)} |" for line in cells(table))
+    return "\n".join([heading, "|" + "---|" * len(cells(table)[0]), *lines])
+
+
+def draw(table: pd.DataFrame, name: str) -> Figure:
+    """The picture: a line over the values if a single number varies, else a row for each combination."""
+    keys = keys_of(table)
+    percent = 100 * table.drop(columns=keys).fillna(0)
+    series = {
+        heading: (percent[figure].to_numpy(), percent[f"{figure}_sd"].to_numpy(), COLOURS[figure])
+        for figure, heading in headings_of(table).items()
+    }
+    if len(keys) == 1 and pd.api.types.is_numeric_dtype(table[keys[0]]) and table[keys[0]].dtype != bool:
+        return charts.lines_over(name, keys[0], table[keys[0]].to_numpy(), series)
+    rows = [" · ".join(_text(row[key]) for key in keys) for row in table.to_dict("records")]
+    meaning = " · ".join(key.split(".")[-1] for key in keys)
+    return charts.rows_with_spread(name, meaning, rows, series)

@@ -1,0 +1,1 @@
+"""What lies on the disk, read and written the same on every machine."""

@@ -1,0 +1,74 @@
+"""Pictures of one size in one .npy file: written one after the other, read back as a memory map."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from stages.runtime.errors import require
+
+
+class ArrayWriter:
+    """Append grey pictures, uint8 (size, size), to one .npy file; memory does not grow with their number."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Start a new file of pictures of `size` pixels."""
+        self.count = 0
+        self.size = size
+        self.file = open(path, "wb")  # noqa: SIM115  closed at the end of our own `with`
+        self._header()
+
+    def _header(self) -> None:
+        # numpy pads the header so that the first axis may grow: it can be written again in place.
+        self.file.seek(0)
+        shape = (self.count, self.size, self.size)
+        np.lib.format.write_array_header_1_0(self.file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+    def append(self, picture: np.ndarray) -> int:
+        """Write one picture and return its row number."""
+        if picture.shape != (self.size, self.size) or picture.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {(self.size, self.size)}, got {picture.dtype} {picture.shape}")
+        self.file.write(picture.tobytes())
+        self.count += 1
+        return self.count - 1
+
+    def __enter__(self) -> "ArrayWriter":
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write down how many pictures there are, and close the file."""
+        self._header()
+        self.file.close()
+
+
+def open_array(path: Path) -> np.ndarray:
+    """The pictures of a file that `ArrayWriter` wrote, uint8 (count, size, size), memory-mapped and read-only."""
+    with _open(path) as file:
+        shape = _read_shape(file)
+    # An empty file cannot be mapped.
+    pictures: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None)
+    return pictures
+
+
+def stream_array(path: Path) -> Iterator[np.ndarray]:
+    """Yield the pictures one after the other; a map would count as memory as far as it has been read."""
+    with _open(path) as file:
+        count, *shape = _read_shape(file)
+        for _ in range(count):
+            yield np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+def _open(path: Path) -> BinaryIO:
+    require(path)
+    return open(path, "rb")
+
+
+def _read_shape(file: BinaryIO) -> tuple[int, ...]:
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)[0]

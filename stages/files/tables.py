@@ -1,0 +1,29 @@
+"""CSV tables, the same bytes on every machine; names of files that are no valid Unicode pass through unchanged."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+from stages.runtime.errors import require
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write `table` without its index, as UTF-8 with `\\n` line ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, encoding="utf-8", errors="surrogateescape", lineterminator="\n")
+
+
+def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
+    """Read a table that `write_table` wrote: all columns are texts (an empty cell an empty one) but `whole_numbers`."""
+    require(path)
+    types: defaultdict[str, type] = defaultdict(lambda: str, dict.fromkeys(whole_numbers, int))
+    # A carriage return may be part of a name.
+    return pd.read_csv(
+        path,
+        encoding="utf-8",
+        encoding_errors="surrogateescape",
+        lineterminator="\n",
+        keep_default_na=False,
+        dtype=types,
+    )

@@ -1,0 +1,1 @@
+"""The network, and the labelled faces that it takes."""

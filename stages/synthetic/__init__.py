@@ -1,0 +1,1 @@
+"""Invented people, drawn, and packed as the real downloads are."""

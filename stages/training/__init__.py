@@ -1,0 +1,1 @@
+"""Train a network, epoch by epoch, and go on after a kill."""

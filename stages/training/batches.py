@@ -1,0 +1,96 @@
+"""The batches of an epoch: which faces, in what order, with what labels and weights."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.network.inputs import Faces
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def balance_weights(label: np.ndarray, classes: int, balance: float) -> np.ndarray:
+    """A weight for each class, float32 (classes,): its inverse frequency to the power `balance`.
+
+    0 weighs all images alike, 1 all classes alike. The mean over the images is 1; a class without images gets 0.
+    """
+    count = np.bincount(label, minlength=classes)
+    weight = np.where(count > 0, np.maximum(count, 1.0) ** -balance, 0.0)
+    return np.asarray(weight * (count.sum() / (weight @ count)), np.float32)
+
+
+def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
+    """Positions `start` to `stop` of an endless order of `count` items, int (stop - start,).
+
+    The order is one random permutation after the other: each item comes once in a turn, and any piece of it can be had
+    without what came before.
+    """
+    turns = [
+        np.random.default_rng([seed, turn]).permutation(count)
+        for turn in range(start // count, (stop - 1) // count + 1)
+    ]
+    first = start // count * count
+    return np.concatenate(turns)[start - first : stop - first]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Faces that fill `places` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
+
+    `taught` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
+    """
+
+    faces: Faces
+    places: int
+    weight: np.ndarray
+    taught: float = 0
+
+
+def batches(
+    sources: Sequence[Source], epoch: int, steps: int, seed: int, augment: Augment, mixup: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The `steps` batches of `epoch`, a pure function of the arguments.
+
+    Yields pictures uint8 (batch, size, size, 1), labels float32 (batch, classes), which are one-hot but for `mixup`
+    (see `mix`), and weights float32 (batch,).
+    """
+    orders = [
+        cyclic_order(len(source.faces), epoch * steps * source.places, (epoch + 1) * steps * source.places, seed)
+        for source in sources
+    ]
+    for step in range(steps):
+        pictures, labels, weights = [], [], []
+        for source, order in zip(sources, orders, strict=True):
+            index = order[step * source.places : (step + 1) * source.places]
+            label = source.faces.label[index]
+            pictures.append(source.faces.pictures(index))
+            labels.append(np.eye(len(source.weight), dtype=np.float32)[label])
+            weights.append(source.weight[label])
+        random = np.random.default_rng([seed, epoch, step])
+        picture, label, weight = (np.concatenate(parts) for parts in (pictures, labels, weights))
+        picture = augment(picture, random)
+        if mixup:
+            # Each source within itself: another share of the other's labels may be a teacher's.
+            first = np.cumsum([0, *(source.places for source in sources[:-1])])
+            other = [at + random.permutation(source.places) for at, source in zip(first, sources, strict=True)]
+            share = random.beta(mixup, mixup, len(picture)).astype(np.float32)
+            picture, label, weight = mix(picture, label, weight, np.concatenate(other), share)
+        yield picture[..., np.newaxis], label, weight
+
+
+def mix(
+    pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, other: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay over each picture another of the batch, and mix labels and weights alike (mixup; Zhang et al., 2018).
+
+    Picture i keeps `share[i]` of itself, float32 (batch,), and the rest is the picture `other[i]`, int (batch,). Other
+    shapes and types are those of `batches`.
+    """
+    first, second = share[:, np.newaxis], 1 - share[:, np.newaxis]
+    blend = pictures * first[..., np.newaxis] + pictures[other] * second[..., np.newaxis]
+    return (
+        np.rint(blend).astype(np.uint8),
+        labels * first + labels[other] * second,
+        weights * share + weights[other] * (1 - share),
+    )

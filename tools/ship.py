@@ -1,0 +1,107 @@
+"""Ship a trained network in weights/: for the demo of every clone, as a start for the transfer, and as a teacher.
+
+In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; params.yaml.
+Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml,
+with all values that the weights follow from.
+Run: python -m tools.ship NAME before
+
+The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
+"""
+
+import argparse
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import onnx
+from ruamel.yaml import YAML
+
+from demo.models import Model
+from stages.deployment.model_card import to_texts
+from stages.export import DATASETS, EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
+from stages.pretrain import CSV
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
+from stages.training.shipped import FOLDER, ids_of
+
+
+def main() -> None:
+    """Ship the model that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", metavar="NAME", help="of the files in weights/")
+    parser.add_argument("model", choices=list(MODELS), help="before or after transfer")
+    arguments = parser.parse_args()
+    for path in ship(arguments.name, arguments.model, revision()):
+        print(path)
+    print("pretrain reads weights/: if it did not use them, `dvc commit -f pretrain` saves training again")
+
+
+def revision() -> str:
+    """The commit that is checked out.
+
+    Raises:
+        UserError: the code differs from it, so that nobody could make the models again; or there is no git repository.
+    """
+    try:
+        changed, head = (
+            subprocess.run(["git", *command], capture_output=True, check=True, encoding="utf-8").stdout.strip()
+            for command in (["status", "--porcelain", "stages"], ["rev-parse", "HEAD"])
+        )
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"git names no commit to write into the model: {error.stderr.strip()}") from None
+    if changed:
+        raise UserError("stages/ differs from the last commit; commit first, as the commit is written into the model.")
+    return head
+
+
+def ship(name: str, model: str, commit: str) -> list[Path]:
+    """Write the three files of one model, with `commit` in its provenance; returns their paths.
+
+    Raises:
+        UserError: the model is missing, was trained on drawn faces, or was made from other weights, data or params.
+    """
+    source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
+    if not source.exists() or not weights.exists():
+        raise UserError(f"{source} or {weights} is missing; make them with `dvc repro export`.")
+    card = Model(source).card
+    if card.provenance["weights"] != digest(weights):
+        raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
+    if card.provenance["params"] != digest_of_params():
+        raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
+    emotions = list(params.emotions())
+    if any(
+        card.provenance[dataset] != digest_of_data(dataset, faces_of(dataset, emotions).files) for dataset in DATASETS
+    ):
+        raise UserError(f"data/ is not as it was when {source} was made; make it again with `dvc repro export`.")
+    if card.drawn:
+        raise UserError(
+            f"{source} was trained on drawn faces, which say nothing of real ones; set data: in params.yaml."
+        )
+    FOLDER.mkdir(exist_ok=True)
+    copies = [FOLDER / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
+    content = onnx.load_model_from_string(source.read_bytes())
+    card = card._replace(name=name, provenance=card.provenance | {"git": commit})
+    onnx.helper.set_model_props(content, to_texts(card))
+    copies[0].write_bytes(content.SerializeToString(deterministic=True))
+    shutil.copyfile(weights, copies[1])
+    with open(copies[2], "w", encoding="utf-8") as file:
+        file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
+        YAML().dump(describe(model), file)
+    return copies
+
+
+def describe(model: str) -> dict[str, Any]:
+    """All values that the weights of `model` follow from, and what they were trained on."""
+    korean = model == "after"
+    names = ["image", "model", "augment", "pretrain", *(["finetune"] if korean else [])]
+    datasets = ["fer2013", *(["korean"] if korean else [])]
+    return {
+        "data": {"fer2013": ids_of(CSV), "korean": korean},
+        "emotions": params.emotions(),
+        "index": {dataset: params.section(f"index.{dataset}").values for dataset in datasets},
+    } | {name: params.section(name).values for name in names}
+
+
+if __name__ == "__main__":
+    run(main)
