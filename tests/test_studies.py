@@ -190,7 +190,7 @@ def test_a_figure_has_its_colour_whatever_others_there_are() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/studies").glob("*.csv")), ids=lambda path: path.stem)
 def test_docs_show_the_committed_tables(path: Path) -> None:
-    docs = (ROOT / "docs/study.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
     assert markdown(pd.read_csv(path)) in docs
     assert f"studies/{path.stem}.png" in docs
     assert path.with_suffix(".png").is_file()
