@@ -43,9 +43,8 @@ COLUMNS = [
 
 def main() -> None:
     """Write the manifests."""
-    root = Path(params.section("data").text("korean"))
-    emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
-    max_bytes = params.section("rename").number("max_megabytes", 0.01, 1000) * 1e6
+    settings = params.load()
+    root, emotions, max_bytes = Path(settings.data["korean"]), settings.emotions, settings.rename.max_megabytes * 1e6
     entries = find_files(root)
     records, labels = collect_records(root, entries, emotions)
     manifests, rejected = collect_photos(root, entries, records, emotions, max_bytes)
@@ -72,7 +71,7 @@ def main() -> None:
         metrics.setdefault(split, {})[emotion] = len(rows)
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_metrics(metrics, Path("metrics/rename.json"))
-    check_share("photos", metrics["photos"], limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
+    check_share("photos", metrics["photos"], settings.limits.max_rejected, MANIFEST / "rejected.csv", NOT_DAMAGE)
 
 
 def find_files(root: Path) -> list[Entry]:

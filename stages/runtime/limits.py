@@ -19,6 +19,6 @@ def check_share(name: str, counts: dict[str, Any], limit: float, table: Path, no
         reason = max(damage, key=lambda reason: damage[reason])
         raise UserError(
             f"{name}: {rejected:,} of {found:,} rejected, {damage[reason]:,} of them for the reason '{reason}'; "
-            f"limits.rejected in params.yaml allows {limit:.0%}. Look at {table.as_posix()}, put right what it lists "
-            "or raise the limit, and run the same command again."
+            f"limits.max_rejected in params.yaml allows {limit:.0%}. Look at {table.as_posix()}, put right what it "
+            "lists or raise the limit, and run the same command again."
         )
