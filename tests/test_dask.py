@@ -81,11 +81,9 @@ def die(number: int) -> int:
 
 def make_photos() -> None:
     """72 small photos in 24 parts."""
-    runtime = ("processes", 2, "")
-    korean = Path("korean")
-    sample.draw_korean(
-        korean, 5, ["분노", "기쁨"], people=36, sessions=2, shots=1, megapixels=(0.03, 0.06), runtime=runtime
-    )
+    sizes = {"fer_train": 100, "fer_test": 100, "people": 36, "sessions": 2, "shots": 1}
+    tiny = Sample(seed=5, megapixels_low=0.03, megapixels_high=0.06, **sizes)
+    sample.draw_korean(Path("korean"), ["분노", "기쁨"], tiny, runtime("processes", 2))
 
 
 def run_stages(run_stage: Run) -> dict[str, bytes]:
