@@ -33,8 +33,8 @@ def originals() -> dict[str, dict[str, Any]]:
             section = match[1]
         elif match := re.match(r"  # original: (.+)", line):
             value = match[1]
-        elif match := re.match(r"  (\w+):", line):
-            if value:
+        elif match := re.match(r"  (\w+):(?:.*# .*original: (.+))?", line):
+            if value := match[2] or value:
                 found.setdefault(section, {})[match[1]] = YAML(typ="safe", pure=True).load(value)
             value = ""
     return found

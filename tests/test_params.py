@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import CHANGES, ROOT, params_with
+from dvc.utils.hydra import apply_overrides
 from params_read import CLASSES, modules, read_in, section_of, sections_read_by
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -202,7 +203,7 @@ def test_dvc_tracks_exactly_the_sections_that_a_stage_reads(stage: str) -> None:
 
 
 def comment_of(name: str) -> str:
-    """What the manual says of a value: the comment above it and behind it, as one line."""
+    """What the manual says of a value: the comment above it and behind it, or a line `# key: ...` of its section."""
     *sections, key = name.split(".")
     lines, start = MANUAL.splitlines(), 0
     for depth, section in enumerate(sections):
@@ -212,7 +213,9 @@ def comment_of(name: str) -> str:
     first = place
     while lines[first - 1].startswith(f"{indent}#"):
         first -= 1
-    return " ".join([*(line.strip(" #") for line in lines[first:place]), lines[place].partition("#")[2]])
+    comments = [*(line.strip(" #") for line in lines[first:place]), lines[place].partition("#")[2]]
+    own = [line for line in comments if line.startswith(f"{key}: ")]
+    return " ".join(own or [line for line in comments if line] or [line for line in lines if f"# {key}: " in line])
 
 
 @pytest.mark.parametrize("name", [name for name in LEAVES if name.split(".")[0] not in ("emotions", "data")])
@@ -223,6 +226,29 @@ def test_the_manual_gives_each_range(name: str) -> None:
         assert re.search(rf"(?<![\d.]){re.escape(numbers[1])}(?![\d.]\d|\d)", comment)
     for option in allowed.removeprefix("one of ").split(", ") if allowed.startswith("one of ") else ():
         assert option in comment
+
+
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        (["finetune.lr=1e-4"], ["finetune.lr=0.001"]),
+        (
+            ["pretrain.weights=fer2013", "runtime.address=tcp://10.0.0.5:8786"],
+            ["pretrain.weights=null", "runtime.address=null"],
+        ),
+        (["robustness.blur=[3]", "pretrain.teachers=[fer2013]"], ["robustness.blur=[1,2,4]", "pretrain.teachers=[]"]),
+        (["model.blocks=[[8],[16,16]]"], ["model.blocks=[[16],[32,32],[64,64],[128,128],[256]]"]),
+    ],
+)
+def test_an_experiment_leaves_the_rest_of_the_manual_as_it_is(place: Path, there: list[str], back: list[str]) -> None:
+    """`dvc exp run -S` writes params.yaml with this function."""
+    (place / "params.yaml").write_text(MANUAL, encoding="utf-8")
+    apply_overrides("params.yaml", there)
+    changed = (place / "params.yaml").read_text(encoding="utf-8")
+    assert [line for line in MANUAL.splitlines() if "#" in line and line not in changed] == []
+    params.load()
+    apply_overrides("params.yaml", back)
+    assert (place / "params.yaml").read_text(encoding="utf-8") == MANUAL
 
 
 def stop(error: BaseException) -> str:
