@@ -75,7 +75,7 @@ def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelC
     square = square_around(box, card.margin)
     picture, factor = pixels(square[2])
     crop = cut_face(picture, factor, square, card.crop_size, card.quality)
-    return network_picture(crop, min(card.crop_size, max(1, round(square[2] / factor))), card.size)
+    return network_picture(crop, card.size)
 
 
 def label(probability: np.ndarray, card: ModelCard) -> str:
