@@ -201,6 +201,11 @@ def test_damaged_dds() -> None:
     assert reason(bytes(data)) == "not a picture"
 
 
+@pytest.mark.parametrize("box", [b"av01", b"iloc", b"ispe", b"pitm"])
+def test_damaged_avif(box: bytes) -> None:
+    assert reason(pillow(STORED, "AVIF").replace(box, b"free")) == "not a picture"
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])
 def test_other_pixels(mode: str) -> None:
     picture = Image.new(mode, (80, 48))

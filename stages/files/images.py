@@ -61,7 +61,7 @@ def _read_header(data: bytes, max_megapixels: float) -> _Header:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             header = _Header(picture.format in ("JPEG", "MPO"), *picture.size, _orientation(picture, data))
-    except (OSError, SyntaxError, ValueError, NotImplementedError):  # the last for a damaged DDS
+    except (OSError, SyntaxError, ValueError, RuntimeError):  # the last for a damaged DDS or AVIF
         raise BadPictureError(NO_HEIC if HEIC.match(data) else "not a picture") from None
     if header.width * header.height > max_megapixels * 1e6:
         raise BadPictureError("too many pixels")
