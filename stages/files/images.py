@@ -12,8 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 ORIENTATION = 0x0112  # tag
 INTEGERS = (3, 4, 6, 8, 9)  # types of a tag's value that both Pillow and OpenCV understand in a TIFF
-HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
-NO_HEIC = "HEIC is not read: convert it to JPEG"
+HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)  # how it begins: ISO/IEC 23008-12
 Image.MAX_IMAGE_PIXELS = None  # ours, max_megapixels, may be higher than Pillow's limit
 REDUCED_COLOUR = {
     1: cv2.IMREAD_COLOR,
@@ -62,7 +61,9 @@ def _read_header(data: bytes, max_megapixels: float) -> _Header:
         with Image.open(io.BytesIO(data)) as picture:
             header = _Header(picture.format in ("JPEG", "MPO"), *picture.size, _orientation(picture, data))
     except (OSError, SyntaxError, ValueError, RuntimeError):  # the last for a damaged DDS or AVIF
-        raise BadPictureError(NO_HEIC if HEIC.match(data) else "not a picture") from None
+        if HEIC.match(data):
+            raise BadPictureError("HEIC is not read: convert it to JPEG") from None
+        raise BadPictureError("not a picture") from None
     if header.width * header.height > max_megapixels * 1e6:
         raise BadPictureError("too many pixels")
     if header.is_jpeg and not _is_whole_jpeg(data):
