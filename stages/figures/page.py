@@ -10,7 +10,7 @@ import numpy as np
 
 from stages.files.images import encode_jpeg
 
-TEMPLATE = Path(__file__).parent / "report" / "page.html"
+TEMPLATE = Path(__file__).parent / "page.html"
 
 
 def render(path: Path, content: dict[str, Any]) -> None:
