@@ -40,7 +40,7 @@ def main() -> None:
         figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
         # All four curves, as dvc.yaml plots them.
         loop.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
-        write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
+        write_metrics({"pretrain": {"validation": figures["validation"]}}, METRICS)
     else:
         train(section, emotions, faces, validation)
 
@@ -78,7 +78,7 @@ def train(section: params.Section, emotions: list[str], faces: Faces, validation
         CURVES,
     )
     model.save_weights(network, WEIGHTS)
-    write_metrics({"pretrain": loop.summary(history, sources, network, validation)}, METRICS)
+    write_metrics({"pretrain": loop.summary(history, network, validation)}, METRICS)
     resume.done(place)
 
 

@@ -18,8 +18,9 @@ import onnx
 from ruamel.yaml import YAML
 
 from demo.models import Model
+from stages.datasets.catalog import DATASETS
 from stages.deployment.model_card import to_texts
-from stages.export import DATASETS, EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
+from stages.export import EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
 from stages.pretrain import CSV
 from stages.runtime import params
 from stages.runtime.errors import UserError, run

@@ -110,16 +110,9 @@ def best_epoch(history: Sequence[Record]) -> int:
     return accuracy.index(max(accuracy)) + 1 if accuracy else 0
 
 
-def summary(
-    history: Sequence[Record], sources: Sequence[Source], model: keras.Model, validation: Faces
-) -> dict[str, Any]:
-    """What a training stage reports: its best epoch, how `model` does on validation, and how much it saw."""
-    return {
-        "best_epoch": best_epoch(history),
-        "epochs": len(history),
-        "validation": validate(model, validation),
-        "images": {"train": len(sources[0].faces), "validation": len(validation)},
-    }
+def summary(history: Sequence[Record], model: keras.Model, validation: Faces) -> dict[str, Any]:
+    """The figures by which a training is judged: its best epoch, and how `model` does on validation."""
+    return {"best_epoch": best_epoch(history), "validation": validate(model, validation)}
 
 
 def prepare(model: keras.Model, steps: int, recipe: Recipe) -> None:
