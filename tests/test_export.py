@@ -44,7 +44,7 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
         (place / "data/sample" / dataset).mkdir(parents=True)
     for number in range(60):
         (place / f"data/sample/fer2013/{number}.jpg").touch()
-    figures = {name: {emotion: {"recall": 0.5, "faces": 9} for emotion in EMOTIONS} for name in ("before", "after")}
+    figures = {name: {"accuracy": 0.6} | dict.fromkeys(EMOTIONS, 0.5) for name in ("before", "after")}
     (place / "metrics").mkdir()
     (place / "metrics/evaluate.json").write_text(json.dumps({"fer2013": figures, "korean": figures}))
     return place
@@ -52,12 +52,11 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
 
 def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]) -> None:
     assert run_stage("export") == ""
-    metrics = json.loads((trained / "metrics/export.json").read_text(encoding="utf-8"))
     for name in ("before", "after"):
         card = Model(trained / f"data/export/{name}.onnx").card
         assert (card.name, card.emotions, card.size) == (name, PARAMS["emotions"], 48)
         assert card.drawn == (name == "before")
-        assert card.temperature == metrics[name]["temperature"]
+        assert 0.05 <= card.temperature <= 20
         assert (card.crop.margin, card.crop.detect_side, card.export.unsure) == (0.1, 480, 0.4)
         # Error rates on drawn faces say nothing of a model of real ones.
         dataset = {"before": "fer2013", "after": "korean"}[name]
@@ -80,7 +79,7 @@ def test_a_file_answers_as_its_network(tmp_path: Path) -> None:
     network, path, pictures = random_network(48, 3, 1), tmp_path / "after.onnx", drawn_faces(100)
     write_onnx(network, card("after"), path)
     assert np.ptp(network.predict_on_batch(pictures[..., np.newaxis]), axis=0).min() > 0.3
-    assert export.check_answers(path, network, pictures) < 1e-4
+    export.check_answers(path, network, pictures)
     with pytest.raises(RuntimeError, match=r"after\.onnx differs from its network"):
         export.check_answers(path, random_network(48, 3, 2), pictures)
 

@@ -19,6 +19,8 @@ from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
+from demo.models import Model
+from stages.datasets.counts import counts, splits
 from stages.evaluation.bootstrap import Bootstrap, interval
 from tests.tiny import shrink
 
@@ -126,7 +128,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/evaluation/scores.py", {"evaluate", "report"}),
+        ("stages/evaluation/scores.py", {"evaluate"}),
         ("stages/datasets/cleaning.py", {"index@fer2013", "index@korean"}),
         ("stages/faces/detection.py", CROPS | {"export"}),
         ("stages/figures/contact_sheet.py", {"sheets"}),
@@ -175,9 +177,12 @@ def test_an_experiment_with_a_learning_rate(repository: Path) -> None:
     assert stages_run(run(repository, "dvc", "exp", "run", "-S", "finetune.lr=1e-4")) == EXPERIMENT
     changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
     assert changed["params.yaml"]["finetune.lr"]["new"] == 1e-4
+    lines = run(repository, "dvc", "metrics", "diff").splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 100
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
     for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
-        assert {f"{model}.accuracy", *(f"{model}.{emotion}.recall" for emotion in EMOTIONS)} <= set(difference)
+        assert {f"{model}.accuracy", *(f"{model}.{emotion}" for emotion in EMOTIONS)} <= set(difference)
     plots = run(repository, "dvc", "plots", "diff")
     assert "index.html" in plots
     assert "WARNING" not in plots
@@ -313,21 +318,30 @@ def test_no_person_is_in_two_splits(built: Path) -> None:
     assert index["person"].nunique() == 30
 
 
-def test_counts_add_up_from_stage_to_stage(built: Path) -> None:
-    renamed = metrics(built, "rename.json")
-    for split in ("training", "validation"):
-        for emotion in EMOTIONS:
-            cropped = metrics(built, f"crop/{split}_{emotion}.json")
-            assert cropped["found"] == renamed[split][emotion]
-            assert cropped["found"] == cropped["kept"] + sum(cropped["rejected"].values())
-    crops = sum(metrics(built, f"crop/{s}_{e}.json")["kept"] for s in ("training", "validation") for e in EMOTIONS)
-    resized, indexed = metrics(built, "resize/korean.json"), metrics(built, "index/korean.json")
-    assert resized["found"] == crops
-    assert indexed["found"] == crops
-    assert indexed["kept"] == len(index_of(built, "korean"))
-    tested = metrics(built, "evaluate.json")
+def test_counts_add_up_from_stage_to_stage(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built)
+    renamed, cropped, resized, indexed = counts("korean")
+    assert (renamed.kept, cropped.kept, resized.found) == (cropped.found, resized.found, indexed.found)
+    assert indexed.kept == len(index_of(built, "korean"))
+    raw = metrics(built, "index/korean.json")["korean"]
+    reasons = [count for stage in (renamed, cropped, indexed) for _, count in stage.rejected]
+    assert raw == {"found": renamed.found, "kept": indexed.kept, "rejected": sum(reasons)}
+    scores = evaluation(built, "scores").query("emotion == 'all'")
     for dataset in ("fer2013", "korean"):
-        assert tested[dataset]["before"]["faces"] == metrics(built, f"index/{dataset}.json")["test"]["faces"]
+        tested = splits(dataset, EMOTIONS)["test"]["faces"]
+        assert set(scores.loc[scores["dataset"] == dataset, "faces"]) == {tested}
+
+
+def test_the_tracked_metrics_are_few(built: Path) -> None:
+    """`dvc metrics diff` and `dvc exp show` stay readable only then."""
+    shown = json.loads(run(built, "dvc", "metrics", "show", "--json"))
+    files = {path: file["data"] for path, file in shown[""]["data"].items()}
+    assert sum(map(leaves, files.values())) <= 60
+    assert {path.name for path in (built / "metrics").rglob("*.json")} == {Path(path).name for path in files}
+
+
+def leaves(tree: Any) -> int:
+    return sum(map(leaves, tree.values())) if isinstance(tree, dict) else 1
 
 
 def test_predictions_give_the_metrics(built: Path) -> None:
@@ -338,7 +352,7 @@ def test_predictions_give_the_metrics(built: Path) -> None:
             right = faces[model] == faces["label"]
             assert right.mean() == pytest.approx(expected["accuracy"], abs=1e-6)
             for emotion in EMOTIONS:
-                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion]["recall"], abs=1e-6)
+                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion], abs=1e-6)
             probabilities = faces[[f"{model}_{emotion}" for emotion in EMOTIONS]]
             assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
 
@@ -388,17 +402,18 @@ def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> No
 
 
 def test_a_temperature_is_of_validation_faces_and_an_interval_of_people(built: Path) -> None:
-    scored, exported = metrics(built, "evaluate.json"), metrics(built, "export.json")
+    scored = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"])
     # `export` fits it, too, and cannot read a test row.
     for dataset, model in (("fer2013", "before"), ("korean", "after")):
-        assert scored[dataset][model]["temperature"] == pytest.approx(exported[model]["temperature"], abs=1e-4)
+        temperature = Model(built / f"data/export/{model}.onnx").card.temperature
+        assert scored.loc[(dataset, model, "all", "temperature"), "value"] == pytest.approx(temperature, abs=1e-4)
     settings = YAML(typ="safe").load((built / "params.yaml").read_text(encoding="utf-8"))["evaluate"]
     for dataset, unit in (("korean", "person"), ("fer2013", "id")):
         faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)
         right = (faces["after"] == faces["label"]).to_numpy()
         bootstrap = Bootstrap(faces[unit].to_numpy(), settings["resamples"], settings["seed"])
         low, high = interval(bootstrap.means(right, np.ones(len(right), bool)))
-        expected = metrics(built, "intervals.json")[dataset]["after"]["accuracy"]
+        expected = scored.loc[(dataset, "after", "all", "accuracy")]
         assert (low, high) == pytest.approx((expected["low"], expected["high"]), abs=1e-6)
 
 
