@@ -29,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
 EXPERIMENT = {"transfer", "evaluate", "export", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
+# `built` and the experiments take minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
@@ -82,8 +84,11 @@ if "OPENED_BY" in os.environ:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it."""
-    folder = tmp_path_factory.mktemp("built") / "repository"
+    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it.
+
+    It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
+    """
+    folder = Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built")) / "repository"
     files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
     for name in files:
         if (ROOT / name).is_file():
