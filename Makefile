@@ -26,8 +26,9 @@ gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST
 demo: .venv/installed  ## start the page that reads faces
 	@python -m demo --web
 
-test: .venv/installed-dev  ## run all tests
-	python -m pytest
+FILES ?=
+test: .venv/installed-dev  ## run the tests in FILES (tests/test_crop.py ...) or all
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 1 $(FILES)
 
 lint: .venv/installed-dev  ## check style, format, types and the deps in dvc.yaml
 	ruff check .

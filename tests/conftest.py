@@ -59,6 +59,11 @@ def params_with(changes: dict[str, Any]) -> dict[str, Any]:
 PARAMS = params_with(CHANGES)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: with two workers, one has it to itself and the other does the rest."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer() -> Generator[None, object, object]:
     """A test that runs out of time takes the processes with it that it has started, and theirs, then fails."""
