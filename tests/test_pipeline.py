@@ -284,8 +284,7 @@ def test_stages_open_only_the_files_that_dvc_yaml_declares(built: Path) -> None:
         undeclared = {
             path
             for path in opened[stage["cmd"]]
-            # What changes no byte of an output is in no stage's deps.
-            if not path.endswith("__init__.py") and not path.startswith("stages/runtime/")
+            if not path.endswith("__init__.py")
             if not any(path == place or path.startswith(f"{place}/") for place in declared)
         }
         assert not undeclared, name
