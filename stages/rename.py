@@ -7,183 +7,100 @@ Run: python -m stages.rename
 """
 
 import operator
-import re
-import sys
-import zipfile
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets.aihub import Name, parse_name, split_of
-from stages.datasets.labels import ANNOTATORS, SIDES, Record, read_records
+from stages.datasets import aihub_photos, completeness
+from stages.datasets.manifest import COLUMNS, Photos
 from stages.files import archives
 from stages.files.archives import Entry
+from stages.files.formats import is_picture, refuse_closed
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import write_table
-from stages.runtime import params
+from stages.runtime import limits, params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_share
 
 MANIFEST = Path("data/manifest")
-SPLITS = ("training", "validation")
 NOT_DAMAGE = ("emotion not used", "photo found twice")
-PHOTOS = (".jpg", ".jpeg")
-# What may hold photos or labels, but is not looked into; AI-Hub's own program leaves the parts of a download behind.
-PACKED = re.compile(r"\.(zip|z\d\d|7z|alz|egg|rar|tar|tgz|gz|part\d*|\d{3})", re.IGNORECASE)
-COLUMNS = [
-    *("id", "archive", "number", "path", "size", "crc"),
-    *("person", "session", "gender", "age", "professional", "background", "labelled", "uploader"),
-    *(f"label_{annotator}" for annotator in ANNOTATORS),
-    *(f"{side}_{annotator}" for annotator in ANNOTATORS for side in SIDES),
-]
 
 
 def main() -> None:
     """Write the manifests."""
     root = Path(params.section("data").text("korean"))
     emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
+    without_photo = params.section("limits").number("without_photo", 0, 1)  # schema: new
     max_bytes = params.section("rename").number("max_megabytes", 0.01, 1000) * 1e6
+    differing = params.section("rename").choice("differing_records", ("stop", "reject"))  # schema: new
     entries = find_files(root)
-    records, labels = collect_records(root, entries, emotions)
-    manifests, rejected = collect_photos(root, entries, records, emotions, max_bytes)
-    kept = sum(len(rows) for rows in manifests.values())
-    if not kept:
-        reasons = Counter(reason for _, _, reason, _ in rejected).most_common()
-        raise UserError(
-            f"No photo of AI-Hub 82 in {root.resolve()}: looked in all folders and zip archives for names such as "
-            "<64 hex digits>_여_20_기쁨_<background>_20201207001407-002-004.jpg and found "
-            + (", ".join(f"{count:,} x {reason}" for reason, count in reasons) or "none")
-            + ". Ask for data set 82 on https://aihub.or.kr and set data.korean in params.yaml to its folder."
-        )
+    pictures = [entry for entry in entries if is_picture(root, entry)]
+    completeness.check_archives(root, [entry for entry in pictures if entry.size <= max_bytes], limit)
+    label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
+    photos = aihub_photos.read_photos(root, pictures, label_files, emotions, max_bytes, differing)
+    if not photos.kept:
+        raise UserError(nothing_found(root, photos))
+    reasons = [rejected.reason for rejected in photos.rejected]
     metrics: dict[str, Any] = {
-        "photos": account("photos", kept + len(rejected), kept, [reason for _, _, reason, _ in rejected]),
-        "labels": labels,
+        "photos": account("photos", len(pictures), photos.kept, reasons),
+        "labels": photos.labels,
     }
-    labelled = sum(row[COLUMNS.index("labelled")] for rows in manifests.values() for row in rows)
-    labels |= {"without_photo": len(records) - labelled, "photos_without_record": kept - labelled}
-    print("label records: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in labels.items()))
-    for (split, emotion), rows in manifests.items():
+    print("label records: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items()))
+    for (split, emotion), rows in photos.rows.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
         write_table(pd.DataFrame(rows, columns=COLUMNS), MANIFEST / f"{split}_{emotion}.csv")
         metrics.setdefault(split, {})[emotion] = len(rows)
+    rejected = [(lost.archive, lost.path, lost.reason, lost.detail) for lost in photos.rejected]
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_metrics(metrics, Path("metrics/rename.json"))
-    check_share("photos", metrics["photos"], limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
+    check(photos, metrics["photos"], emotions, limit, without_photo)
 
 
 def find_files(root: Path) -> list[Entry]:
     """All files below `root`.
 
     Raises:
-        UserError: nothing is there, or an archive cannot be opened or is of another kind: thousands of photos, or all
-            labels of an emotion.
+        UserError: nothing is there, or an archive cannot be looked into, which may hold thousands of photos.
     """
     try:
         entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:
         raise UserError(f"{error} Set data.korean in params.yaml to the folder of the AI-Hub 82 download.") from None
-    closed = [entry for entry in entries if entry.problem and entry.number < 0 and entry.path.lower().endswith(".zip")]
-    if closed:
-        names = "; ".join(f"{entry.path} {entry.problem}" for entry in closed)
-        raise UserError(f"{names}. To go on without what is in there, move it out of {root}.")
-    packed = [entry.place for entry in entries if PACKED.fullmatch(PurePosixPath(entry.path).suffix)]
-    if packed:
-        names = "; ".join(packed[:3]) + (f" and {len(packed) - 3} more" if len(packed) > 3 else "")
-        raise UserError(f"{names} cannot be looked into: unpack or join it first, or move it out of {root}.")
+    refuse_closed(root, entries)
     return entries
 
 
-def collect_records(
-    root: Path, entries: list[Entry], emotions: dict[str, str]
-) -> tuple[dict[str, tuple[str | None, Record]], dict[str, int]]:
-    """Read the label files: the official split and the record for each photo's key, and counts."""
-    records: dict[str, tuple[str | None, Record]] = {}
-    found = unnamed = unused = 0
-    used = set(emotions.values())
-    files = [entry for entry in entries if entry.path.lower().endswith(".json")]
-    for entry in tqdm(files, desc="reading labels", unit="file", mininterval=1):
-        try:
-            data = archives.read(root, entry.archive, entry.number, entry.path)
-        except zipfile.BadZipFile:
-            problem = entry.problem or "damaged in its archive"
-            raise UserError(f"{entry.place} is {problem}; fetch the archive again.") from None
-        for record in read_records(data, entry.place):
-            found += 1
-            if isinstance(record, str):
-                unnamed += 1
-            elif record.emotion not in used:
-                unused += 1
-            else:
-                records[record.key] = split_of(entry.place), record
-    repeated = found - unnamed - unused - len(records)
-    return records, {"found": found, "unnamed": unnamed, "emotion_not_used": unused, "repeated": repeated}
+def nothing_found(root: Path, photos: Photos) -> str:
+    """What to say if no photo has a row."""
+    reasons = Counter(rejected.reason for rejected in photos.rejected).most_common()
+    if photos.labels.get("without_photo"):
+        return (
+            f"{root.resolve()}: there are label records ({photos.labels['without_photo']:,}), but none of their "
+            "photos: fetch the photo archives ([원천]...)."
+        )
+    found = ", ".join(f"{count:,} x {reason}" for reason, count in reasons) or "none"
+    return (
+        f"No photo of AI-Hub 82 in {root.resolve()}: looked in all folders and zip archives for names such as "
+        f"<64 hex digits>_여_20_기쁨_<background>_20201207001407-002-004.jpg and found {found}. Ask for data set 82 on "
+        "https://aihub.or.kr and set data.korean in params.yaml to its folder."
+    )
 
 
-def collect_photos(
-    root: Path,
-    entries: list[Entry],
-    records: dict[str, tuple[str | None, Record]],
-    emotions: dict[str, str],
-    max_bytes: float,
-) -> tuple[dict[tuple[str, str], list[tuple[Any, ...]]], list[tuple[str, str, str, str]]]:
-    """Sort the photos into manifest rows for each split and emotion, and rejected (archive, path, reason, detail)."""
-    english = {korean: name for name, korean in emotions.items()}
-    manifests: dict[tuple[str, str], list[tuple[Any, ...]]] = {(s, e): [] for s in SPLITS for e in emotions}
-    rejected: list[tuple[str, str, str, str]] = []
-    seen: dict[str, str] = {}
-    photos = [entry for entry in entries if PurePosixPath(entry.path).suffix.lower() in PHOTOS]
-    for entry in tqdm(photos, desc="joining photos", unit="photo", mininterval=1):
-        name = parse_name(PurePosixPath(entry.path).name)
-        if entry.problem:
-            rejected.append((entry.archive, entry.path, "file cannot be read", entry.problem))
-        elif name is None:
-            rejected.append((entry.archive, entry.path, "not a file name of AI-Hub 82", ""))
-        elif name.emotion not in english:
-            rejected.append((entry.archive, entry.path, "emotion not used", name.emotion))
-        elif entry.size > max_bytes:
-            rejected.append((entry.archive, entry.path, "too many bytes", f"{entry.size:,}"))
-        elif name.key in seen:
-            rejected.append((entry.archive, entry.path, "photo found twice", seen[name.key]))
-        else:
-            seen[name.key] = entry.place
-            split, record = records.get(name.key, (None, None))
-            if split := split or split_of(f"{root.name}/{entry.place}"):
-                row = manifest_row(entry, archives.checksum(root, entry), name, record, english)
-                manifests[split, english[name.emotion]].append(row)
-            else:
-                detail = "no label record, and no folder or archive named Training or Validation"
-                rejected.append((entry.archive, entry.path, "split unknown", detail))
-    return manifests, rejected
-
-
-def manifest_row(entry: Entry, crc: int, name: Name, record: Record | None, english: dict[str, str]) -> tuple[Any, ...]:
-    """One photo with all that is known of it, by COLUMNS; labels in English where `english` has them."""
-    row: dict[str, Any] = {
-        "id": name.id,
-        "archive": entry.archive,
-        "number": entry.number,
-        "path": entry.path,
-        "size": entry.size,
-        "crc": f"{crc:08x}",
-        "person": sys.intern(name.person),
-        "session": name.session,
-        "gender": name.gender,
-        "age": name.age,
-        "background": sys.intern(name.background),
-        "uploader": english[name.emotion],
-        "labelled": record is not None,
-    }
-    if record is not None:
-        row["uploader"] = english.get(record.uploader, record.uploader) or row["uploader"]
-        row["professional"] = record.professional
-        for annotator, label, box in zip(ANNOTATORS, record.annotators, record.boxes, strict=True):
-            row[f"label_{annotator}"] = english.get(label, label)
-            row |= {f"{side}_{annotator}": value for side, value in zip(SIDES, box or (), strict=False)}
-    return tuple(row.get(column, "") for column in COLUMNS)
+def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limit: float, without_photo: float) -> None:
+    """Stop before hours of cropping if too much is missing, of all photos or of one split and emotion."""
+    rejected = MANIFEST / "rejected.csv"
+    limits.check_share("photos", counts, limit, rejected, NOT_DAMAGE)
+    groups = [(f"{lost.split} {lost.emotion}" if lost.emotion else "", lost.reason) for lost in photos.rejected]
+    kept = {f"{split} {emotion}": len(rows) for (split, emotion), rows in photos.rows.items()}
+    limits.check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
+    completeness.check_labels(photos, emotions, limit)
+    completeness.check_photos(photos, without_photo)
+    # With a limit of 1 the user goes on whatever is missing.
+    if limit < 1:
+        completeness.check_emotions(photos, emotions, limits.majority_needed())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import argparse
 import functools
 import itertools
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from stages.files.metrics import account, write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_share
+from stages.runtime.limits import check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 CROPS = Path("data/crops")
@@ -40,13 +41,13 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face on its way into the array; `source` is an entry below the data set's root, or a CSV cell of pixels."""
+    """One face on its way into the array; `source` is an entry below the root, or the grey values of a CSV cell."""
 
     split: str
     id: str
     path: str
     label: str
-    source: Entry | str
+    source: Entry | bytes
 
 
 def main() -> None:
@@ -79,6 +80,11 @@ def main() -> None:
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
     write_metrics(counts | {"kept_by_split": kept}, Path("metrics/resize") / f"{dataset}.json")
     check_share(f"{dataset} faces", counts, limit, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
+    split = {face.path: face.split for face in faces}
+    lost = [(f"{dataset} {split[path]} {label}" if label else "", reason) for path, label, reason in rejected]
+    found = Counter(f"{dataset} {face.split} {face.label}" for face in faces)
+    gone = Counter(group for group, _ in lost)
+    check_groups(found - gone, lost, limit, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
 
 
 def fer2013_faces(root: Path) -> Iterator[Face]:
@@ -142,7 +148,7 @@ def write_arrays(
 
 
 def grey_squares(
-    sources: list[Entry | str], root: Path, size: int, max_megapixels: float, max_bytes: float
+    sources: list[Entry | bytes], root: Path, size: int, max_megapixels: float, max_bytes: float
 ) -> list[np.ndarray | str]:
     """Each source as a grey square, uint8 (size, size), or the reason why it is rejected."""
     cv2.setNumThreads(1)
@@ -155,17 +161,16 @@ def grey_squares(
     return results
 
 
-def grey_square(source: Entry | str, root: Path, size: int, max_megapixels: float, max_bytes: float) -> np.ndarray:
+def grey_square(source: Entry | bytes, root: Path, size: int, max_megapixels: float, max_bytes: float) -> np.ndarray:
     """One source as a grey square, uint8 (size, size).
 
     Raises:
         BadPictureError: it is no whole picture, or not square (a face is never stretched).
     """
-    if isinstance(source, str):
-        pixels = fer2013.parse_pixels(source)
-        if pixels is None:
+    if isinstance(source, bytes):
+        if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(pixels, size)
+        return resize(fer2013.as_picture(source), size)
     if source.problem:
         raise BadPictureError(source.problem)
     if source.size > max_bytes:

@@ -17,8 +17,8 @@ PARAMS: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
     "data": {"fer2013": "fer", "korean": "korean"},
     "runtime": {"engine": "serial", "workers": 2, "address": None},
-    "limits": {"rejected": 1, "fall": 0.1},
-    "rename": {"max_megabytes": 20},
+    "limits": {"rejected": 1, "without_photo": 1, "fall": 0.1},
+    "rename": {"max_megabytes": 20, "differing_records": "stop"},
     "crop": {
         "detect_side": 480,
         "detector": "haar",
