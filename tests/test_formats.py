@@ -70,7 +70,8 @@ def test_an_empty_archive_one_in_another_and_one_without_an_ending(tmp_path: Pat
     (write_cp949_zip(tmp_path / "d.zip", {"1.jpg": b"x"})).rename(tmp_path / "download")
     assert message(tmp_path) == (
         "a.zip cannot be opened: empty, fetch it again. b.zip/c.zip cannot be looked into: unpack b.zip first. "
-        "download cannot be looked into: an archive without an ending, name it .zip if it is one, or else unpack it first"
+        "download cannot be looked into: an archive without an ending, name it .zip if it is one, or else unpack it "
+        "first"
         f"{OUT}{tmp_path}."
     )
 

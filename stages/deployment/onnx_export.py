@@ -10,6 +10,7 @@ import onnx
 
 from stages.deployment.model_card import ModelCard, to_texts
 from stages.files.archives import write_zip
+from stages.files.replacing import replacing
 from stages.network.backend import keras
 
 INPUT, OUTPUT = "picture", "probability"
@@ -17,16 +18,16 @@ INPUT, OUTPUT = "picture", "probability"
 
 def write_onnx(network: keras.Model, card: ModelCard, path: Path) -> None:
     """Write the network as ONNX, with input `picture` and output `probability`; the card is in `metadata_props`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name=INPUT)]
-    with warnings.catch_warnings():
-        # Keras looks whether numpy still has np.object, which tf2onnx used.
-        warnings.simplefilter("ignore", FutureWarning)
-        network.export(path, format="onnx", verbose=False, input_signature=signature)
-    model = canonical(onnx.load(path))
-    onnx.helper.set_model_props(model, to_texts(card))
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    with replacing(path) as file:
+        with warnings.catch_warnings():
+            # Keras looks whether numpy still has np.object, which tf2onnx used.
+            warnings.simplefilter("ignore", FutureWarning)
+            network.export(file, format="onnx", verbose=False, input_signature=signature)
+        model = canonical(onnx.load(file))
+        onnx.helper.set_model_props(model, to_texts(card))
+        onnx.checker.check_model(model, full_check=True)
+        file.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -91,10 +92,14 @@ def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
     network as it was: shared are only settings, never weights. It numbers operations that are no layers through the
     process; here they are numbered through the network.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    keras.saving.save_model(network, path)
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+    with replacing(path) as file:
+        keras.saving.save_model(network, file)
+        with zipfile.ZipFile(file) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        write_zip(file, _canonical_members(members, card).items())
+
+
+def _canonical_members(members: dict[str, bytes], card: ModelCard) -> dict[str, bytes]:
     metadata = json.loads(members["metadata.json"])
     del metadata["date_saved"]
     members["metadata.json"] = _json(metadata | to_texts(card))
@@ -102,7 +107,7 @@ def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
     operations = [layer["name"] for layer in config["config"]["layers"] if layer["module"] != "keras.layers"]
     names = {name: f"operation{number}" for number, name in enumerate(operations)}
     members["config.json"] = _json(_canonical_config(config, names))
-    write_zip(path, members.items())
+    return members
 
 
 def _json(value: Any) -> bytes:

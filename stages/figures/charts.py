@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from stages.files.replacing import replacing
+
 # Okabe and Ito (2008): told apart by colour-blind readers and in grey print; and each series has a shape of its own.
 BEFORE, AFTER, THIRD, FOURTH = "#e69f00", "#0072b2", "#009e73", "#cc79a7"
 MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^", FOURTH: "D"}
@@ -54,9 +56,9 @@ Spread = tuple[Values, Values, str]  # values, their standard deviations, and th
 
 def save(figure: Figure, path: Path) -> None:
     """Write a chart as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Without the software's version in it the file stays the same when matplotlib is updated.
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120, metadata={"Software": None})
 
 
 def svg(figure: Figure, description: str) -> str:

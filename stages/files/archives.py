@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NoReturn
 
+from stages.files.replacing import replacing
 from stages.runtime.errors import UserError
 
 LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
@@ -125,8 +126,7 @@ def checksum(root: Path, entry: Entry) -> int:
 
 def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
     """Write (name, bytes) members, uncompressed and without a date: pictures are compressed already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members:
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             # Python writes down the system that it runs on; without the mode, unzip makes files that nobody may read.
