@@ -54,7 +54,8 @@ def main() -> None:
     write_table(table, CROPS / f"{name}.csv")
     kept = table[table["reason"] == ""]
     counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
-    methods = {method: int((kept["method"] == method).sum()) for method in ("verified", "annotators", "unverified")}
+    names = ("whole",) if settings["whole"] else ("verified", "annotators", "unverified")
+    methods = {method: int((kept["method"] == method).sum()) for method in names}
     print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
     write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
     check_share(name, counts, limit, CROPS / f"{name}.csv")
@@ -65,6 +66,7 @@ def read_settings() -> dict[str, Any]:
     """The section `crop:` of params.yaml, as `crop_photo` takes it."""
     crop = params.section("crop")
     return {
+        "whole": crop.choice("input", ("photo", "face")) == "face",  # schema: new
         "search": search_from_params(),
         "min_overlap": crop.number("min_overlap", 0, 1),
         "margin": crop.number("margin", -0.4, 2),
@@ -127,8 +129,12 @@ def crop_photo(
     size: int,
     quality: int,
     max_megapixels: float,
+    whole: bool = False,
 ) -> tuple[bytes, dict[str, Any]]:
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
+
+    If the picture is the face, `whole`, it is cut to a square as wide as it is, and no box is believed: they are of
+    another picture.
 
     The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
     finding the face and cutting it out.
@@ -137,6 +143,12 @@ def crop_photo(
         BadPictureError: no face, or no usable picture.
     """
     width, height = upright_size(data, max_megapixels)
+    if whole:
+        left, top, side = square_around(Box(0, 0, width, height), 0)
+        factor = reduction(side, size)
+        crop = cut_face(decode(data, colour=True, factor=factor), factor, (left, top, side), size, quality)
+        row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
+        return crop, row | {"overlap": ""}
     reference = reference_box(boxes, width, height, search.smallest)
     factor = reduction(max(width, height), search.side)
     near = None

@@ -20,6 +20,7 @@ PARAMS: dict[str, Any] = {
     "limits": {"rejected": 1, "without_photo": 1, "fall": 0.1},
     "rename": {"max_megabytes": 20, "differing_records": "stop"},
     "crop": {
+        "input": "photo",
         "detect_side": 480,
         "detector": "haar",
         "cascade": "haarcascade_frontalface_default.xml",

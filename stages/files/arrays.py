@@ -22,7 +22,7 @@ class ArrayWriter:
         self.size = size
         self.stack = ExitStack()
         beside = self.stack.enter_context(replacing(path))
-        self.file = self.stack.enter_context(open(beside, "wb"))
+        self.file = self.stack.enter_context(open(beside, "wb"))  # noqa: SIM115  closed by the stack
         self._header()
 
     def _header(self) -> None:
