@@ -20,7 +20,7 @@ table: .venv/installed  ## print that table again
 	@python -m tools.table
 
 AGAINST ?= HEAD^
-gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.fall
+gate: .venv/installed  ## fail if an emotion is recognised worse than in AGAINST (HEAD^) by more than limits.max_drop
 	@dvc metrics diff --json $(AGAINST) | python -m tools.gate
 
 demo: .venv/installed  ## start the page that reads faces
@@ -29,9 +29,10 @@ demo: .venv/installed  ## start the page that reads faces
 test: .venv/installed-dev  ## run all tests
 	python -m pytest
 
-lint: .venv/installed-dev  ## check style, format and types
+lint: .venv/installed-dev  ## check style, format, types and the deps in dvc.yaml
 	ruff check .
 	ruff format --check .
+	python -m tools.deps --check
 	mypy
 
 clean:  ## remove .venv and caches of tools; data, results and DVC's cache stay

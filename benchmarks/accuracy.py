@@ -47,7 +47,8 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = arguments.models or sorted(Path("weights").glob("*.onnx"))
     models = {path: Model(path) for path in paths}
-    emotions, size = params.emotions(), params.section("image").integer("size", 8, 1024)
+    settings = params.load()
+    emotions, size = settings.emotions, settings.image.size
     for path, model in models.items():
         if (model.card.emotions, model.card.size) != (emotions, size):
             raise UserError(f"{path} has other emotions or pictures of another size than params.yaml says.")
@@ -68,8 +69,8 @@ def read_tests(archive: Path, kept: Path, folder: Path) -> tuple[Test, Test]:
     arrays, index = (folder / "data" / kind / "fer2013" for kind in ("arrays", "csvs"))
     pictures = np.load(arrays / "test.npy")
     table = pd.read_csv(arrays / "test.csv")
-    emotions = list(params.emotions())
-    classes = params.section("index.fer2013").table("classes")
+    settings = params.load()
+    emotions, classes = list(settings.emotions), settings.index.fer2013.classes
     merged = pd.read_csv(index / "merged.csv")
     wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
     used = table[[classes[label] is not None for label in table["label"]]]

@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.stage import Cost, run_stage
-from stages.crop import crop_photo, read_settings
+from stages.crop import crop_photo
 from stages.datasets.labels import ANNOTATORS, SIDES
 from stages.faces.box import Box, overlap
 from stages.files.images import BadPictureError, decode
 from stages.files.tables import write_table
+from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, korean_photo
 from stages.synthetic.packing import jpeg
@@ -78,21 +79,21 @@ def draw_photo(number: int) -> Photo:
     return Photo(jpeg(picture, 1, QUALITY), box)
 
 
-def ours(photo: Photo, path: Path, settings: dict[str, Any]) -> float:
+def ours(photo: Photo, path: Path, crop: params.Crop) -> float:
     """As the crop stage does it."""
-    crop, row = crop_photo(photo.data, [photo.box] * len(ANNOTATORS), **settings)
-    path.write_bytes(crop)
+    cut, row = crop_photo(photo.data, [photo.box] * len(ANNOTATORS), crop)
+    path.write_bytes(cut)
     return float(row["overlap"]) if row["method"] == "verified" else 0.0
 
 
-def unaided(photo: Photo, path: Path, settings: dict[str, Any]) -> float:
+def unaided(photo: Photo, path: Path, crop: params.Crop) -> float:
     """As the crop stage does it for a photo without annotators' boxes, with the cascade, whose faces are square."""
     try:
-        crop, row = crop_photo(photo.data, [None] * len(ANNOTATORS), **settings)
+        cut, row = crop_photo(photo.data, [None] * len(ANNOTATORS), crop)
     except BadPictureError:
         return 0.0
-    path.write_bytes(crop)
-    border = row["side"] * settings["margin"] / (1 + 2 * settings["margin"])
+    path.write_bytes(cut)
+    border = row["side"] * crop.margin / (1 + 2 * crop.margin)
     left, top = row["left"] + border, row["top"] + border
     side = row["side"] - 2 * border
     return overlap(Box(left, top, left + side, top + side), photo.box)
@@ -136,17 +137,16 @@ def with_autocrop(photo: Photo, path: Path, cropper: Any) -> float:
 
 def ways() -> dict[str, tuple[Way, int]]:
     """Each way to crop a photo, and how often it is measured."""
-    settings = read_settings()
-    haar, yunet = (
-        settings | {"search": settings["search"]._replace(detector=detector)} for detector in ("haar", "yunet")
-    )
-    size = settings["size"]
+    crop = params.load().crop
+    haar, yunet = (crop.model_copy(update={"detector": detector}) for detector in ("haar", "yunet"))
+    small_haar, small_yunet = (way.model_copy(update={"size": SMALL}) for way in (haar, yunet))
+    size = crop.size
     found: dict[str, tuple[Way, int]] = {
-        "this project, haar": (partial(ours, settings=haar), REPEATS),
-        "this project, yunet": (partial(ours, settings=yunet), REPEATS),
-        f"this project, haar, crop.size {SMALL}": (partial(ours, settings=haar | {"size": SMALL}), REPEATS),
-        f"this project, yunet, crop.size {SMALL}": (partial(ours, settings=yunet | {"size": SMALL}), REPEATS),
-        "this project, haar, without annotators' boxes": (partial(unaided, settings=haar), REPEATS),
+        "this project, haar": (partial(ours, crop=haar), REPEATS),
+        "this project, yunet": (partial(ours, crop=yunet), REPEATS),
+        f"this project, haar, crop.size {SMALL}": (partial(ours, crop=small_haar), REPEATS),
+        f"this project, yunet, crop.size {SMALL}": (partial(ours, crop=small_yunet), REPEATS),
+        "this project, haar, without annotators' boxes": (partial(unaided, crop=haar), REPEATS),
         "original: whole decode, annotators' box": (partial(original, size=size), REPEATS),
         "plain: whole decode, cascade at full size": (partial(plain, size=size), 1),
     }

@@ -100,7 +100,7 @@ def with_detector(model: Model, detector: str) -> Model:
     changed = object.__new__(Model)
     changed.session, changed.card = (
         model.session,
-        model.card._replace(search=model.card.search._replace(detector=detector)),
+        model.card.model_copy(update={"crop": model.card.crop.model_copy(update={"detector": detector})}),
     )
     return changed
 

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from stages.faces.box import Box, overlap
-from stages.faces.detection import DETECTORS, Search, find_faces, search_from_params
+from stages.faces.detection import find_faces
 from stages.files.images import decode
+from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, korean_photo
 
@@ -33,7 +34,7 @@ Example = tuple[np.ndarray, Box | None]
 def main() -> None:
     """Print one table."""
     cv2.setNumThreads(1)
-    search = search_from_params()
+    crop = params.load().crop
     print(f"{'pictures':36}{'detector':>10}{'found':>8}{'false finds':>13}{'ms each':>9}")
     drawn = [draw(number) for number in range(PHOTOS)]
     sets: dict[str, Sequence[Example]] = {f"{PHOTOS} drawn photos": drawn}
@@ -43,8 +44,8 @@ def main() -> None:
     sets["LFW, 100 faces"], others = lfw[:100], lfw[100:]
     for name, examples in sets.items():
         for roll in ROLLS:
-            print_row(f"{name}, turned {roll}°", [turned(example, roll) for example in examples], search)
-    print_row("LFW, 100 without a face", others, search)
+            print_row(f"{name}, turned {roll}°", [turned(example, roll) for example in examples], crop)
+    print_row("LFW, 100 without a face", others, crop)
 
 
 def draw(number: int) -> Example:
@@ -75,13 +76,13 @@ def turned(example: Example, degrees: float) -> Example:
     return picture, Box(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
-def print_row(name: str, examples: Sequence[Example], search: Search) -> None:
+def print_row(name: str, examples: Sequence[Example], crop: params.Crop) -> None:
     """Search the pictures with each detector."""
-    for detector in DETECTORS:
+    for detector in ("haar", "yunet"):
         hits = false = 0
         start = time.process_time()
         for picture, box in examples:
-            found = find_faces(picture, search._replace(detector=detector))
+            found = find_faces(picture, crop.model_copy(update={"detector": detector}))
             matches = [box is not None and overlap(face, box) >= LEAST_OVERLAP for face in found]
             hits += any(matches)
             false += len(matches) - any(matches)

@@ -106,7 +106,7 @@ def make_repository(place: Path) -> None:
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     params["data"]["korean"] = "download"
     # A quick look for the face: it is the rest that could grow.
-    params["crop"] |= {"detect_side": 64, "scale_step": 1.3}
+    params["crop"] |= {"detect_side": 64, "scale_factor": 1.3}
     YAML(typ="safe").dump(params, place / "params.yaml")
     subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
     run(place, "dvc", "init", "--quiet")

@@ -47,10 +47,10 @@ def main() -> None:
         raise UserError(f"{arguments.folder} exists; name a new folder, so that nothing in it is overwritten.")
     korean, rest = arguments.folder / "korean", arguments.folder / "fer2013" / "archive.zip"
     pictures = [picture for picture in fer2013.find_pictures(arguments.archive) if picture.label]
-    classes = params.section("index.fer2013").table("classes")
+    classes = params.load().index.fer2013.classes
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
     left_out = near_twins(arguments.archive, pictures, chosen)
-    names = params.emotions()
+    names = params.load().emotions
     labels = [names[str(classes[picture.label])] for picture in chosen]
     # The archives of an emotion lie together, in AI-Hub's order.
     order = sorted(range(len(chosen)), key=lambda number: EMOTIONS.index(labels[number]))
@@ -76,7 +76,7 @@ def near_twins(root: Path, pictures: list[fer2013.Picture], chosen: list[fer2013
         with contextlib.suppress(BadPictureError):  # nobody trains on a broken one either
             faces.append(decode(content(root, picture), colour=False))
             compared.append(picture)
-    correlation = params.section("index.fer2013").number("near_twin", 0.5, 1)
+    correlation = params.load().index.fer2013.near_duplicate
     splits = pd.Series([picture.split for picture in compared])
     reasons = near_twin_reasons(splits, thumbnails(faces), correlation)
     return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}

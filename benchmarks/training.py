@@ -23,8 +23,10 @@ from stages.network.backend import deterministic, keras, tf, use_threads
 from stages.network.inputs import Faces
 from stages.runtime import params
 from stages.runtime.errors import run
-from stages.training import augment, loop
+from stages.training import loop
+from stages.training.augment import distort
 from stages.training.batches import Source, batches
+from stages.training.loop import TrainingData
 
 IMAGES = 4096  # in each of the epochs that are compared
 LENGTHS = (2048, 4096, 8192, 16384)  # images in the epochs that the line is drawn through
@@ -36,7 +38,7 @@ TURNS = 3
 def main() -> None:
     """Print the three results."""
     argparse.ArgumentParser(description="Speed and memory of training.").parse_args()
-    use_threads(model.threads_from_params())
+    use_threads(params.load().model.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare(folder)
@@ -49,7 +51,7 @@ def main() -> None:
 def compare(folder: Path) -> None:
     """Feed the same network in three ways, in turns: the shortest time of each."""
     faces = noise(folder, IMAGES)
-    network = compiled(faces)
+    network = compiled()
     ways = {
         "as the stages do": as_the_stages_do(network, faces),
         "one batch, again and again": one_batch(network, faces),
@@ -68,7 +70,7 @@ def compare(folder: Path) -> None:
 
 def draw_line(folder: Path) -> None:
     """Time epochs of several lengths; print how far they are from a straight line, and what it says of AI-Hub 82."""
-    network = compiled(noise(folder, LENGTHS[0]))
+    network = compiled()
     timed(as_the_stages_do(network, noise(folder, LENGTHS[0])))
     seconds = [min(timed(as_the_stages_do(network, noise(folder, n))) for _ in range(TURNS)) for n in LENGTHS]
     slope, start = np.polyfit(LENGTHS, seconds, 1)
@@ -78,8 +80,8 @@ def draw_line(folder: Path) -> None:
 
 
 def noise(folder: Path, images: int) -> Faces:
-    """So many faces of noise, in an array on disk that is written in parts."""
-    size = params.section("image").integer("size", 8, 1024)
+    """Faces of noise, `images` of them, in an array on disk that is written in parts."""
+    size = params.load().image.size
     path = folder / f"{images}.npy"
     if not path.exists():
         array = open_memmap(path, "w+", np.uint8, (images, size, size))
@@ -87,44 +89,44 @@ def noise(folder: Path, images: int) -> Faces:
             array[part] = np.random.default_rng(int(part[0])).integers(0, 256, (len(part), size, size), np.uint8)
         array.flush()
     row = np.arange(images)
-    return Faces([path], np.zeros(images, int), row, row % len(params.emotions()))
+    return Faces([path], np.zeros(images, int), row, row % len(params.load().emotions))
 
 
-def compiled(faces: Faces) -> keras.Model:
+def compiled() -> keras.Model:
     """The network of params.yaml, ready to learn as pretrain does."""
     deterministic(1)
-    network = model.for_training(faces.size, len(params.emotions()))
-    loop.prepare(network, 1000, loop.read_recipe(params.section("pretrain")))
+    settings = params.load()
+    network = model.for_training(settings.model, len(settings.emotions))
+    loop.prepare(network, 1000, settings.pretrain)
     return network
 
 
-def source(faces: Faces) -> Source:
-    """Batches of the size of params.yaml."""
-    batch_size = params.section("pretrain").integer("batch_size", 1, 4096)
-    return Source(faces, batch_size, np.ones(len(params.emotions()), np.float32))
+def training_data(faces: Faces) -> TrainingData:
+    """These faces in batches and with the distortion of params.yaml."""
+    settings = params.load()
+    source = Source(faces, settings.pretrain.batch_size, np.ones(len(settings.emotions), np.float32))
+    augment = functools.partial(distort, augment=settings.augment, view=settings.model.input_size)
+    return TrainingData([source], faces, augment)
 
 
 def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """An epoch of `loop.fit`, without validation and checkpoint."""
-    distort = augment.from_params(model.view_from_params(faces.size))
-    recipe = loop.read_recipe(params.section("pretrain"))
-    batch = source(faces)
-    data = loop.epoch_data(network, None, [batch], distort, recipe, 0, len(faces) // batch.places)
+    data = loop.epoch_data(network, training_data(faces), params.load().pretrain, 0)
     return functools.partial(network.fit, data, shuffle=False, verbose=0)
 
 
 def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """As many steps, all of them with the same batch."""
-    distort = augment.from_params(model.view_from_params(faces.size))
-    batch = source(faces)
-    first = next(batches([batch], 0, 1, 1, distort, 0))
-    data = tf.data.Dataset.from_tensors(first).repeat(len(faces) // batch.places)
-    return functools.partial(network.fit, data, shuffle=False, verbose=0)
+    data = training_data(faces)
+    first = next(batches(data.sources, 0, 1, 1, data.distort, 0))
+    data_set = tf.data.Dataset.from_tensors(first).repeat(data.steps)
+    return functools.partial(network.fit, data_set, shuffle=False, verbose=0)
 
 
 def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """As many steps with the original's distortion: ImageDataGenerator over all pictures in memory."""
-    view = model.view_from_params(faces.size)
+    settings = params.load()
+    view, batch_size = settings.model.input_size, settings.pretrain.batch_size
     generator = tf.keras.preprocessing.image.ImageDataGenerator(
         rotation_range=30,
         shear_range=0.2,
@@ -134,9 +136,9 @@ def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], obj
         horizontal_flip=True,
     )
     pictures = faces.pictures(np.arange(len(faces)))[:, :view, :view, np.newaxis].astype(np.float32)
-    labels = np.eye(len(params.emotions()), dtype=np.float32)[faces.label]
-    flow = generator.flow(pictures, labels, batch_size=source(faces).places, seed=1)
-    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // source(faces).places, verbose=0)
+    labels = np.eye(len(settings.emotions), dtype=np.float32)[faces.label]
+    flow = generator.flow(pictures, labels, batch_size=batch_size, seed=1)
+    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // batch_size, verbose=0)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -166,7 +168,7 @@ def train_and_watch(folder: Path, images: int) -> int:
     watcher = threading.Thread(target=watch)
     watcher.start()
     faces = noise(folder, images)
-    as_the_stages_do(compiled(faces), faces)()
+    as_the_stages_do(compiled(), faces)()
     over.set()
     watcher.join()
     return most

@@ -70,4 +70,4 @@ def predict(models: Sequence[Model], pictures: np.ndarray) -> np.ndarray:
 
 def _common(model: Model) -> tuple[object, ...]:
     card = model.card
-    return (card.size, card.search, card.margin, card.crop_size, card.quality, *card.emotions)
+    return (card.size, card.crop, *card.emotions)

@@ -38,24 +38,24 @@ def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
         BadPictureError: no usable picture.
     """
     card = models[-1].card
-    width, height = upright_size(data, card.max_megapixels)
-    coarse = reduction(max(width, height), card.search.side)
+    width, height = upright_size(data, card.crop.max_megapixels)
+    coarse = reduction(max(width, height), card.crop.detect_side)
     decoded = {coarse: decode(data, colour=True, factor=coarse)}
 
     def pixels(side: int) -> tuple[np.ndarray, int]:
         """A decode in which a square of `side` has the pixels for a crop, as in the crop stage."""
-        factor = min(coarse, reduction(side, card.crop_size))
+        factor = min(coarse, reduction(side, card.crop.size))
         if factor not in decoded:
             decoded[factor] = decode(data, colour=True, factor=factor)
         return decoded[factor], factor
 
-    boxes = [box.scaled(coarse) for box in find_faces(decoded[coarse], card.search)]
+    boxes = [box.scaled(coarse) for box in find_faces(decoded[coarse], card.crop)]
     return Picture(width, height, _read(boxes, pixels, models))
 
 
 def read_frame(frame: np.ndarray, models: Sequence[Model]) -> Picture:
     """The faces in a frame, uint8 (height, width, 3) BGR."""
-    boxes = find_faces(frame, models[-1].card.search)
+    boxes = find_faces(frame, models[-1].card.crop)
     return Picture(frame.shape[1], frame.shape[0], _read(boxes, lambda side: (frame, 1), models))
 
 
@@ -72,13 +72,13 @@ def _read(boxes: Sequence[Box], pixels: Callable[[int], tuple[np.ndarray, int]],
 
 def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelCard) -> np.ndarray:
     """The face as the network sees it, by way of the JPEG that the crop stage would store."""
-    square = square_around(box, card.margin)
+    square = square_around(box, card.crop.margin)
     picture, factor = pixels(square[2])
-    crop = cut_face(picture, factor, square, card.crop_size, card.quality)
-    return network_picture(crop, min(card.crop_size, max(1, round(square[2] / factor))), card.size)
+    crop = cut_face(picture, factor, square, card.crop.size, card.crop.quality)
+    return network_picture(crop, min(card.crop.size, max(1, round(square[2] / factor))), card.size)
 
 
 def label(probability: np.ndarray, card: ModelCard) -> str:
     """The likeliest emotion, or `unsure` if it is not likely enough; probabilities float (emotions,)."""
     best = int(probability.argmax())
-    return list(card.emotions)[best] if probability[best] >= card.unsure else UNSURE
+    return list(card.emotions)[best] if probability[best] >= card.export.unsure else UNSURE

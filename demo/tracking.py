@@ -35,12 +35,12 @@ class Tracker:
 
         Faces and tracks are paired so that the sum of their overlaps is largest (Kuhn, 1955).
         """
-        self.tracks = [track for track in self.tracks if time - track.seen <= self.card.forget]
+        self.tracks = [track for track in self.tracks if time - track.seen <= self.card.export.forget]
         overlaps = np.array([[overlap(face.box, track.face.box) for track in self.tracks] for face in faces])
         pairs = {}
         if overlaps.size:
             for number, place in zip(*linear_sum_assignment(overlaps, maximize=True), strict=True):
-                if overlaps[number, place] >= self.card.same_face:
+                if overlaps[number, place] >= self.card.export.same_face:
                     pairs[int(number)] = self.tracks[place]
         return [self._follow(face, pairs.get(number), time) for number, face in enumerate(faces)]
 
@@ -50,7 +50,7 @@ class Tracker:
             track = Track(self.count, face, time)
             self.tracks.append(track)
         else:
-            kept = math.exp((track.seen - time) / self.card.smoothing) if self.card.smoothing else 0.0
+            kept = math.exp((track.seen - time) / self.card.export.smoothing) if self.card.export.smoothing else 0.0
             probability = kept * track.face.probability + (1 - kept) * face.probability
             track.face, track.seen = face._replace(probability=probability), time
         return track.number, track.face

@@ -146,11 +146,11 @@ class Server:
         return JSONResponse(
             {
                 "emotions": card.emotions,
-                "unsure": card.unsure,
+                "unsure": card.export.unsure,
                 "drawn": card.drawn,
                 "samples": len(PICTURES),
                 "megabytes": MAX_BYTES / 1e6,
-                "megapixels": card.max_megapixels,
+                "megapixels": card.crop.max_megapixels,
                 "models": [{"name": c.name, "recognised": c.recognised, "provenance": c.provenance} for c in cards],
             }
         )

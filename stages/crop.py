@@ -21,7 +21,7 @@ from tqdm import tqdm
 from stages.datasets.manifest import boxes_of, read_photo
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
-from stages.faces.detection import Search, find_faces, search_from_params
+from stages.faces.detection import find_faces
 from stages.files.archives import write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
 from stages.files.metrics import account, write_metrics
@@ -43,54 +43,39 @@ def main() -> None:
     arguments = parser.parse_args()
     name = f"{arguments.split}_{arguments.emotion}"
     manifest = Path("data/manifest") / f"{name}.csv"
-    settings, photos = read_settings(), read_table(manifest, "number")
-    limit = params.section("limits").number("rejected", 0, 1)
-    place = resume.folder(f"crop_{name}", [manifest], settings)
-    parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
-    crop_parts(name, parts, settings)
-    tables = [read_table(part.with_suffix(".csv")) for part in parts]
-    table = pd.concat([pd.DataFrame(columns=COLUMNS, dtype=str), *tables])
-    write_zip(CROPS / f"{name}.zip", joined_members(part.with_suffix(".zip") for part in parts))
-    write_table(table, CROPS / f"{name}.csv")
-    kept = table[table["reason"] == ""]
-    counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
-    names = ("whole",) if settings["whole"] else ("verified", "annotators", "unverified")
-    methods = {method: int((kept["method"] == method).sum()) for method in names}
-    print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
-    write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
-    check_share(name, counts, limit, CROPS / f"{name}.csv")
-    resume.done(place)
+    settings, photos = params.load(), read_table(manifest, "number")
+    with resume.folder(f"crop_{name}", [manifest], settings.crop.model_dump()) as place:
+        parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
+        crop_parts(name, parts, Path(settings.data["korean"]), settings.crop, settings.runtime)
+        tables = [read_table(part.with_suffix(".csv")) for part in parts]
+        table = pd.concat([pd.DataFrame(columns=COLUMNS, dtype=str), *tables])
+        write_zip(CROPS / f"{name}.zip", joined_members(part.with_suffix(".zip") for part in parts))
+        write_table(table, CROPS / f"{name}.csv")
+        kept = table[table["reason"] == ""]
+        counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
+        names = ("whole",) if settings.crop.input == "face" else ("verified", "annotators", "unverified")
+        methods = {method: int((kept["method"] == method).sum()) for method in names}
+        print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
+        write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
+        check_share(name, counts, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
 
-def read_settings() -> dict[str, Any]:
-    """The section `crop:` of params.yaml, as `crop_photo` takes it."""
-    crop = params.section("crop")
-    return {
-        "whole": crop.choice("input", ("photo", "face")) == "face",  # schema: new
-        "search": search_from_params(),
-        "min_overlap": crop.number("min_overlap", 0, 1),
-        "margin": crop.number("margin", -0.4, 2),
-        "size": crop.integer("size", 16, 2048),
-        "quality": crop.integer("quality", 1, 100),
-        "max_megapixels": crop.number("max_megapixels", 0.01, 1000),
-    }
-
-
-def crop_parts(name: str, parts: dict[Path, pd.DataFrame], settings: dict[str, Any]) -> None:
+def crop_parts(
+    name: str, parts: dict[Path, pd.DataFrame], root: Path, crop: params.Crop, runtime: params.Runtime
+) -> None:
     """Crop those parts that an earlier run has not finished."""
-    root = Path(params.section("data").text("korean"))
     todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
     done = sum(len(photos) for path, photos in parts.items() if path not in todo)
     with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
         for count in engine.ordered_map(
-            functools.partial(crop_part, root=root, settings=settings),
+            functools.partial(crop_part, root=root, crop=crop),
             ((path, photos.to_dict("records")) for path, photos in todo.items()),
-            *engine.from_params(),
+            runtime,
         ):
             progress.update(count)
 
 
-def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dict[str, Any]) -> int:
+def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, crop: params.Crop) -> int:
     """Crop some photos into `<part>.zip` and `<part>.csv`; the table is moved into place last and so means: done.
 
     Dask may do a part twice, even at once: each time under names of its own, until it is whole.
@@ -103,7 +88,7 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
     for photo in photos:
         row = {"id": photo["id"], "path": f"{photo['archive']}/{photo['path']}".strip("/")}
         try:
-            face, row_of_face = crop_photo(read_photo(root, photo), boxes_of(photo), **settings)
+            face, row_of_face = crop_photo(read_photo(root, photo), boxes_of(photo), crop)
         except BadPictureError as error:
             row["reason"] = str(error)
         else:
@@ -119,22 +104,11 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, settings: dic
     return len(photos)
 
 
-def crop_photo(
-    data: bytes,
-    boxes: list[Box | None],
-    *,
-    search: Search,
-    min_overlap: float,
-    margin: float,
-    size: int,
-    quality: int,
-    max_megapixels: float,
-    whole: bool = False,
-) -> tuple[bytes, dict[str, Any]]:
+def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple[bytes, dict[str, Any]]:
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
 
-    If the picture is the face, `whole`, it is cut to a square as wide as it is, and no box is believed: they are of
-    another picture.
+    If the picture is the face (`crop.input`), it is cut to a square as wide as it is, and no box is believed: they are
+    of another picture.
 
     The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
     finding the face and cutting it out.
@@ -142,32 +116,32 @@ def crop_photo(
     Raises:
         BadPictureError: no face, or no usable picture.
     """
-    width, height = upright_size(data, max_megapixels)
-    if whole:
-        left, top, side = square_around(Box(0, 0, width, height), 0)
-        factor = reduction(side, size)
-        crop = cut_face(decode(data, colour=True, factor=factor), factor, (left, top, side), size, quality)
+    width, height = upright_size(data, crop.max_megapixels)
+    if crop.input == "face":
+        left, top, side = square = square_around(Box(0, 0, width, height), 0)
+        factor = reduction(side, crop.size)
+        cut = cut_face(decode(data, colour=True, factor=factor), factor, square, crop.size, crop.quality)
         row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
-        return crop, row | {"overlap": ""}
-    reference = reference_box(boxes, width, height, search.smallest)
-    factor = reduction(max(width, height), search.side)
+        return cut, row | {"overlap": ""}
+    reference = reference_box(boxes, width, height, crop.smallest_face)
+    factor = reduction(max(width, height), crop.detect_side)
     near = None
     if reference is not None:
-        factor = min(factor, reduction(square_around(reference, margin)[2], size))
+        factor = min(factor, reduction(square_around(reference, crop.margin)[2], crop.size))
         near = reference.scaled(1 / factor)
     picture = decode(data, colour=True, factor=factor)
-    found = [face.scaled(factor) for face in find_faces(picture, search, near, min_overlap)]
-    face, method = choose_face(found, reference, min_overlap)
+    found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
+    face, method = choose_face(found, reference, crop.min_overlap)
     if face is None:
         raise BadPictureError("no face found")
-    left, top, side = square = square_around(face, margin)
-    if (finer := reduction(side, size)) < factor:
+    left, top, side = square = square_around(face, crop.margin)
+    if (finer := reduction(side, crop.size)) < factor:
         factor = finer
         picture = decode(data, colour=True, factor=factor)
-    crop = cut_face(picture, factor, square, size, quality)
+    cut = cut_face(picture, factor, square, crop.size, crop.quality)
     agreement = "" if reference is None else f"{overlap(face, reference):.3f}"
     row = {"width": width, "height": height, "method": method, "left": left, "top": top, "side": side}
-    return crop, row | {"overlap": agreement}
+    return cut, row | {"overlap": agreement}
 
 
 def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:

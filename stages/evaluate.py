@@ -49,7 +49,7 @@ from stages.evaluation.examples import write_examples
 from stages.evaluation.groups import FAMILIAR, UNKNOWN, by_familiarity, by_group, by_label, ceilings
 from stages.evaluation.paired import differences
 from stages.evaluation.reliability import chance_calibration_error, reliability
-from stages.evaluation.robustness import DistortedFaces, Robustness, some_faces
+from stages.evaluation.robustness import DistortedFaces, distortions, some_faces
 from stages.evaluation.scores import ALL, resampled_scores, scores
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
@@ -83,12 +83,10 @@ DIGITS = 6
 
 def main() -> None:
     """Score both models on both test sets and write what came out."""
-    use_threads(model.threads_from_params())
-    emotions = list(params.emotions())
-    settings = params.section("evaluate")
-    seed, resamples = settings.integer("seed", 0, 2**31 - 1), settings.integer("resamples", 100, 10_000)
-    least = settings.integer("group_people", 1, 1_000_000)
-    robustness = Robustness.from_params()
+    settings = params.load()
+    use_threads(settings.model.threads)
+    emotions, robustness = list(settings.emotions), settings.robustness
+    seed, resamples, least = settings.evaluate.seed, settings.evaluate.resamples, settings.evaluate.group_people
     tables: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
     for dataset in DATASETS:
         csv, arrays = Path("data/csvs") / dataset / "merged.csv", Path("data/arrays") / dataset
@@ -99,7 +97,10 @@ def main() -> None:
         unit = table["id" if dataset == "fer2013" else "person"].to_numpy()
         bootstrap = Bootstrap(unit, resamples, seed)
         probabilities: dict[str, np.ndarray] = {}
-        networks = {name: model.for_prediction(faces.size, len(emotions), weights) for name, weights in WEIGHTS.items()}
+        networks = {
+            name: model.for_prediction(settings.model, faces.size, len(emotions), weights)
+            for name, weights in WEIGHTS.items()
+        }
         for name, network in networks.items():
             probability = probabilities[name] = predict(network, faces)
             temperature = fit_temperature(validation.label, predict(network, validation))
@@ -192,14 +193,14 @@ def reliabilities(label: np.ndarray, probability: np.ndarray, temperature: float
 
 
 def distorted_accuracies(
-    network: keras.Model, faces: Faces, robustness: Robustness, unit: np.ndarray, resamples: int, seed: int
+    network: keras.Model, faces: Faces, robustness: params.Robustness, unit: np.ndarray, resamples: int, seed: int
 ) -> pd.DataFrame:
     """The rows of robustness.csv for one model and data set: the same faces as they are and under each distortion."""
     some = some_faces(len(faces), robustness.faces, robustness.seed)
     bootstrap = Bootstrap(unit[some], resamples, seed)
     everybody = np.ones(len(some), bool)
     rows = []
-    for name, strength, amount, distort in robustness.distortions:
+    for name, strength, amount, distort in distortions(robustness):
         distorted = DistortedFaces(faces, some, distort, robustness.seed)
         right = predict(network, distorted).argmax(axis=1) == distorted.label
         rows.append((name, strength, amount, len(some), right.mean(), *interval(bootstrap.means(right, everybody))))

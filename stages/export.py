@@ -3,8 +3,8 @@
 In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and the arrays, to fit a temperature
 and to compare the forms on the validation split; metrics/evaluate.json; the names in data/sample/, to say whether
 the faces are drawn.
-Out: data/export/{before,after}.onnx and data/export/after.keras, each with a model card inside
-(stages/deployment/model_card.py); metrics/export.json.
+Out: data/export/{before,after}.onnx, each with a model card inside (stages/deployment/model_card.py);
+metrics/export.json.
 Run: python -m stages.export
 
 A model card holds digests of the params, the weights and the data. The git revision is not in it, as the same input
@@ -13,7 +13,6 @@ would then give other bytes after each commit: `python -m tools.ship` adds it to
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +20,9 @@ import numpy as np
 
 from stages.datasets.origin import drawn
 from stages.deployment.model_card import ModelCard
-from stages.deployment.onnx_export import INPUT, write_keras, write_onnx
+from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
-from stages.faces.detection import search_from_params
 from stages.files.metrics import read_metrics, write_metrics
 from stages.network import model
 from stages.network.backend import keras, use_threads
@@ -34,8 +32,8 @@ from stages.runtime.errors import run
 
 EXPORT = Path("data/export")
 EVALUATED = Path("metrics/evaluate.json")
-DATASETS = ("fer2013", "korean")
-LARGEST_DIFFERENCE = 1e-4  # in probability, between two forms of one model
+COMPARED = 500  # pictures of each validation split on which a file must answer as its network does
+LARGEST_DIFFERENCE = 1e-4  # in probability
 
 
 class Origin(NamedTuple):
@@ -43,43 +41,47 @@ class Origin(NamedTuple):
 
     weights: Path
     dataset: str
-    forms: tuple[str, ...]
 
 
 MODELS = {
-    "before": Origin(Path("data/models/pretrain.weights.h5"), "fer2013", ("onnx",)),
-    "after": Origin(Path("data/models/transfer.weights.h5"), "korean", ("onnx", "keras")),
+    "before": Origin(Path("data/models/pretrain.weights.h5"), "fer2013"),
+    "after": Origin(Path("data/models/transfer.weights.h5"), "korean"),
 }
 
 
 def main() -> None:
-    """Write all forms of both models, and compare them."""
-    use_threads(model.threads_from_params())
-    emotions = list(params.emotions())
-    compared = params.section("export").integer("compared", 1, 100_000)
-    judged = [faces_of(dataset, emotions) for dataset in DATASETS]
-    # Evenly over each data set, which lies sorted by emotion.
-    some = [np.unique(np.linspace(0, len(faces) - 1, compared, dtype=int)) for faces in judged]
-    pictures = np.concatenate([faces.pictures(index) for faces, index in zip(judged, some, strict=True)])
-    digests = {"params": digest_of_params()} | {
-        dataset: digest_of_data(dataset, faces.files) for dataset, faces in zip(DATASETS, judged, strict=True)
+    """Write both models, and compare each file with its network."""
+    settings = params.load()
+    use_threads(settings.model.threads)
+    emotions = list(settings.emotions)
+    validation = {source.dataset: faces_of(source.dataset, emotions) for source in MODELS.values()}
+    pictures = np.concatenate([some_pictures(faces) for faces in validation.values()])
+    digests = {"params": digest_of_params(settings)} | {
+        dataset: digest_of_data(dataset, faces.files) for dataset, faces in validation.items()
     }
     metrics: dict[str, Any] = {}
     for name, source in MODELS.items():
-        validation = faces_of(source.dataset, emotions)
-        network = model.for_prediction(validation.size, len(emotions), source.weights)
-        temperature = round(fit_temperature(validation.label, model.predict(network, validation)), 4)
-        provenance = digests | {"weights": digest(source.weights)}
-        card = read_card(name, source.dataset, validation.size, temperature, provenance)
-        paths = {form: EXPORT / f"{name}.{form}" for form in source.forms}
-        for form, path in paths.items():
-            {"onnx": write_onnx, "keras": write_keras}[form](network, card, path)
-        expected = in_batches(network.predict_on_batch, pictures)
-        differences = {form: difference(READ[form](path), pictures, expected) for form, path in paths.items()}
-        metrics[name] = {"temperature": temperature, "difference": differences} | {
-            "sha256": {form: digest(path) for form, path in paths.items()}
-        }
-        print(f"{name}: temperature {temperature:.2f}; " + ", ".join(map(str, paths.values())))
+        faces, path = validation[source.dataset], EXPORT / f"{name}.onnx"
+        network = model.for_prediction(settings.model, faces.size, len(emotions), source.weights)
+        temperature = round(fit_temperature(faces.label, model.predict(network, faces)), 4)
+        # A shipped network was not trained on what lies here.
+        drawn_faces = drawn(source.dataset) and not (name == "before" and settings.pretrain.weights)
+        card = ModelCard(
+            name=name,
+            drawn=drawn_faces,
+            emotions=settings.emotions,
+            size=faces.size,
+            crop=settings.crop,
+            export=settings.export,
+            temperature=temperature,
+            # What it makes of drawn faces says nothing of a model of photos, and the other way round.
+            recognised=read_recognised(name, emotions, [other for other in validation if drawn(other) == drawn_faces]),
+            provenance=digests | {"weights": digest(source.weights)},
+        )
+        write_onnx(network, card, path)
+        difference = check_answers(path, network, pictures)
+        metrics[name] = {"temperature": temperature, "difference": difference, "sha256": digest(path)}
+        print(f"{path}: temperature {temperature:.2f}")
     write_metrics(metrics, Path("metrics/export.json"))
 
 
@@ -89,50 +91,27 @@ def faces_of(dataset: str, emotions: list[str]) -> Faces:
     return read_faces(csv, Path("data/arrays") / dataset, "validation", emotions)
 
 
-def read_card(name: str, dataset: str, size: int, temperature: float, provenance: dict[str, str]) -> ModelCard:
-    """The model card of a model last trained on `dataset`, with what params.yaml says of the use of a model."""
-    crop, export = params.section("crop"), params.section("export")
-    # A shipped network was not trained on what lies here.
-    drawn_faces = drawn(dataset) and not (name == "before" and params.section("pretrain").optional_text("weights"))
-    return ModelCard(
-        name=name,
-        drawn=drawn_faces,
-        emotions=params.emotions(),
-        size=size,
-        search=search_from_params(),
-        margin=crop.number("margin", -0.4, 2),
-        crop_size=crop.integer("size", 16, 2048),
-        quality=crop.integer("quality", 1, 100),
-        max_megapixels=crop.number("max_megapixels", 0.01, 1000),
-        temperature=temperature,
-        unsure=export.number("unsure", 0, 1),
-        smoothing=export.number("smoothing", 0, 10),
-        same_face=export.number("same_face", 0.01, 1),
-        forget=export.number("forget", 0, 60),
-        # What it makes of drawn faces says nothing of a model of photos, and the other way round.
-        recognised=read_recognised(name, [other for other in DATASETS if drawn(other) == drawn_faces]),
-        provenance=provenance,
-    )
+def some_pictures(faces: Faces) -> np.ndarray:
+    """Pictures uint8 (n, size, size) from all over the faces, which lie sorted by emotion."""
+    return faces.pictures(np.unique(np.linspace(0, len(faces) - 1, COMPARED, dtype=int)))
 
 
-def read_recognised(name: str, datasets: list[str]) -> dict[str, dict[str, float]]:
+def read_recognised(name: str, emotions: list[str], datasets: list[str]) -> dict[str, dict[str, float]]:
     """The share of each emotion's test faces that the model recognised, for each data set."""
     metrics = read_metrics(EVALUATED)
     return {
-        dataset: {emotion: metrics[dataset][name][emotion]["recall"] for emotion in params.emotions()}
-        for dataset in datasets
+        dataset: {emotion: metrics[dataset][name][emotion]["recall"] for emotion in emotions} for dataset in datasets
     }
 
 
-def digest_of_params() -> str:
+def digest_of_params(settings: params.Params) -> str:
     """SHA-256 of all sections of params.yaml that the models follow from."""
-    sections = [
-        *(params.section("emotions"), params.section("rename"), params.section("crop"), params.section("image")),
-        *(params.section("index"), params.section("model"), params.section("augment"), params.section("pretrain")),
-        params.section("finetune"),
-    ]
-    text = json.dumps({section.name: section.values for section in sections}, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    sections = (
+        *(settings.rename, settings.crop, settings.image, settings.index),
+        *(settings.model, settings.augment, settings.pretrain, settings.finetune),
+    )
+    values = [settings.emotions, *(section.model_dump() for section in sections)]
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False).encode()).hexdigest()
 
 
 def digest_of_data(dataset: str, arrays: list[Path]) -> str:
@@ -147,33 +126,21 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def difference(predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference in probability on pictures, uint8 (n, size, size), to 5 decimals."""
-    largest = float(np.abs(in_batches(predict, pictures) - expected).max())
+def check_answers(path: Path, network: keras.Model, pictures: np.ndarray) -> float:
+    """The largest difference in probability between a file and its network on pictures, uint8 (n, size, size).
+
+    Raises:
+        RuntimeError: it is too large, which would be a fault of ours.
+    """
+    session, largest = open_session(path), 0.0
+    # A few at a time: large networks need much memory.
+    for part in np.array_split(pictures, range(model.PREDICT_BATCH, len(pictures), model.PREDICT_BATCH)):
+        values = part[..., np.newaxis].astype(np.float32)
+        answers = session.run(None, {INPUT: values})[0]
+        largest = max(largest, float(np.abs(answers - network.predict_on_batch(values)).max()))
     if largest > LARGEST_DIFFERENCE:
-        raise RuntimeError(f"two forms of one model differ by {largest:.2g} in probability")
+        raise RuntimeError(f"{path} differs from its network by {largest:.2g} in probability")
     return round(largest, 5)
-
-
-def in_batches(predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
-    """What `predict` makes of pictures, uint8 (n, size, size), a few at a time: large networks need much memory."""
-    parts = np.array_split(pictures, range(model.PREDICT_BATCH, len(pictures), model.PREDICT_BATCH))
-    return np.concatenate([predict(part[..., np.newaxis].astype(np.float32)) for part in parts])
-
-
-def read_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What an ONNX file answers, read by ONNX Runtime."""
-    session = open_session(path)
-    return lambda pictures: np.asarray(session.run(None, {INPUT: pictures})[0])
-
-
-def read_keras(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What a .keras file answers, read by Keras."""
-    network = keras.saving.load_model(path)
-    return lambda pictures: np.asarray(network.predict_on_batch(pictures))
-
-
-READ = {"onnx": read_onnx, "keras": read_keras}
 
 
 if __name__ == "__main__":

@@ -51,22 +51,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Decide which faces of one data set are used, and for what.")
     parser.add_argument("dataset", choices=["fer2013", "korean"])
     dataset = parser.parse_args().dataset
-    emotions, limit = list(params.emotions()), params.section("limits").number("rejected", 0, 1)
-    table, classes = fer2013_table(emotions) if dataset == "fer2013" else korean_table(emotions)
+    everything = params.load()
+    emotions, limit = list(everything.emotions), everything.limits.max_rejected
+    index = everything.index
+    table, classes = fer2013_table(index.fer2013) if dataset == "fer2013" else korean_table(index.korean, emotions)
     people = 1.0
     if dataset == "fer2013":
-        settings = params.section("index.fer2013")
-        reasons = clean(table, classes, dataset, settings.choice("twins", ("remove", "keep")) == "remove")
-        similar = settings.number("near_twin", 0.5, 1)
-        if similar < 1:
-            reasons = without_near_twins(table, reasons, similar)
+        reasons = clean(table, classes, dataset, index.fer2013.duplicates == "remove")
+        if index.fer2013.near_duplicate < 1:
+            reasons = without_near_twins(table, reasons, index.fer2013.near_duplicate)
     else:
-        settings = params.section("index.korean")
         reasons = clean(table, classes, dataset, remove_twins=True)
-        if settings.choice("split", ("person", "official")) == "official":
+        if index.korean.split == "official":
             reasons[(reasons == "") & (table["official"] == "")] = NO_SPLIT
-        people, seed = settings.number("people", 0, 1), settings.integer("seed", 0, 2**31)
-        reasons[left_out(table[reasons == ""], people, seed)] = "person not used"
+        people = index.korean.people
+        reasons[left_out(table[reasons == ""], people, index.korean.seed)] = "person not used"
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -95,40 +94,35 @@ def main() -> None:
     write_metrics(counts | sizes, Path("metrics/index") / f"{dataset}.json")
 
 
-def fer2013_table(emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+def fer2013_table(settings: params.Pictures) -> tuple[pd.DataFrame, dict[str, str | None]]:
     """The faces of FER2013 with their split, and the class that each of its labels stands for."""
-    settings = params.section("index.fer2013")
-    classes = settings.table("classes")
-    if unknown := {name for name in classes.values() if name} - set(emotions):
-        raise UserError(f"params.yaml: index.fer2013.classes names {', '.join(sorted(unknown))}, not in `emotions`.")
+    classes = settings.classes
     table = read_arrays("fer2013", ("train", "test")).assign(person="")
     if missing := set(table["label"]) - set(classes):
         raise UserError(f"params.yaml: index.fer2013.classes has no line for {', '.join(sorted(missing))}.")
     folder = table["id"].str.partition("/")[0]
     # A third folder is the validation split, and all of train is then trained on.
-    drawn = 0.0 if (folder == VALIDATION).any() else settings.number("validation", 0.001, 0.9)
+    drawn = 0.0 if (folder == VALIDATION).any() else settings.validation
     table["split"] = [
         place if place in ("test", VALIDATION) else split_by_share(share, drawn, 0)
-        for place, share in zip(folder, shares(table["id"], settings.integer("seed", 0, 2**31)), strict=True)
+        for place, share in zip(folder, shares(table["id"], settings.seed), strict=True)
     ]
     return table, classes
 
 
-def korean_table(emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+def korean_table(settings: params.People, emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
     """The Korean faces with their split, and the class that each label stands for (those not used, for none)."""
-    settings = params.section("index.korean")
-    official = settings.choice("split", ("person", "official")) == "official"
-    validation, test = settings.number("validation", 0.001, 0.5), settings.number("test", 0.001, 0.5)
+    official, validation, test = settings.split == "official", settings.validation, settings.test
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
     # Of hundreds of thousands of rows, only what is needed.
     columns = ["id", "official", "person", "uploader", *annotators]
     manifest = pd.concat([read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv"))])
     table = read_arrays("korean", ("training", "validation")).merge(manifest, on="id", validate="one_to_one")
-    if settings.choice("label", ("uploader", "majority")) == "majority":
+    if settings.label == "majority":
         table["label"] = majority(table[annotators].to_numpy())
     else:
         table["label"] = table["uploader"]
-    people = shares(table["person"], settings.integer("seed", 0, 2**31))
+    people = shares(table["person"], settings.seed)
     table["split"] = [
         "test" if official and array == "validation" else split_by_share(share, validation, 0 if official else test)
         for array, share in zip(table["array"], people, strict=True)

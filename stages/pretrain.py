@@ -7,6 +7,7 @@ With `pretrain.weights` set, the shipped weights of that name are taken instead,
 Run: python -m stages.pretrain
 """
 
+from functools import partial
 from pathlib import Path
 
 from stages.files.metrics import write_metrics
@@ -15,8 +16,10 @@ from stages.network.backend import deterministic, use_threads
 from stages.network.inputs import Faces, read_faces
 from stages.runtime import params, resume
 from stages.runtime.errors import run
-from stages.training import augment, loop, shipped
-from stages.training.batches import Source, balance_weights
+from stages.training import loop, presets, teachers
+from stages.training.augment import distort
+from stages.training.batches import Source, class_weights
+from stages.training.loop import TrainingData
 
 CSV = Path("data/csvs/fer2013/merged.csv")
 ARRAYS = Path("data/arrays/fer2013")
@@ -26,60 +29,50 @@ CURVES = Path("data/live/pretrain")
 
 
 def main() -> None:
-    """Read the section `pretrain:`, train or take the weights, and write weights, figures and curves."""
-    use_threads(model.threads_from_params())
-    section = params.section("pretrain")
-    emotions = list(params.emotions())
+    """Train the network or take the weights that are shipped, and write weights, figures and curves."""
+    settings = params.load()
+    use_threads(settings.model.threads)
+    emotions = list(settings.emotions)
     faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
-    if name := section.optional_text("weights"):
-        network = model.for_training(faces.size, len(emotions))
-        shipped.check(name, emotions, faces.size, shipped.ARCHITECTURE, CSV)
-        model.load_weights(network, shipped.files(name)[0])
-        model.save_weights(network, WEIGHTS)
-        figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
-        # All four curves, as dvc.yaml plots them.
-        loop.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
-        write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
+    if name := settings.pretrain.weights:
+        take(name, settings, faces, validation)
     else:
-        train(section, emotions, faces, validation)
+        train(settings, faces, validation)
 
 
-def train(section: params.Section, emotions: list[str], faces: Faces, validation: Faces) -> None:
-    """Train the network, and write weights, figures and curves."""
-    recipe = loop.read_recipe(section)
-    weight = balance_weights(faces.label, len(emotions), section.number("balance", 0, 1))
-    names, taught = section.texts("teachers"), section.number("taught", 0, 1)
-    sources = [Source(faces, section.integer("batch_size", 1, 4096), weight, taught)]
-    deterministic(recipe.seed)
-    network = model.for_training(faces.size, len(emotions))
-    for name in names:
-        # Teachers look at the very same distorted pictures.
-        shipped.check(name, emotions, faces.size, ["view"], CSV)
-    teacher = shipped.mean_of(names, len(emotions)) if names else None
-    place = resume.folder(
-        "pretrain",
-        [CSV, *faces.files, *(path for name in names for path in shipped.files(name))],
-        {
-            "emotions": emotions,
-            "pretrain": section.values,
-            "model": params.section("model").values,
-            "augment": params.section("augment").values,
-        },
-    )
-    history = loop.fit(
-        network,
-        teacher,
-        sources,
-        validation,
-        augment.from_params(model.view_from_params(faces.size)),
-        recipe,
-        place / "checkpoint.npz",
-        CURVES,
-    )
+def take(name: str, settings: params.Params, faces: Faces, validation: Faces) -> None:
+    """Take the shipped network `name` as it is."""
+    presets.check(name, presets.preset_of(name), settings, presets.ARCHITECTURE, faces.size, presets.form_of(CSV))
+    network = model.for_training(settings.model, len(settings.emotions))
+    model.load_weights(network, presets.weights_of(name))
     model.save_weights(network, WEIGHTS)
-    write_metrics({"pretrain": loop.summary(history, sources, network, validation)}, METRICS)
-    resume.done(place)
+    figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
+    # All four curves, as dvc.yaml plots them.
+    loop.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
+    write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
+
+
+def train(settings: params.Params, faces: Faces, validation: Faces) -> None:
+    """Train a network from fresh weights."""
+    emotions, recipe = list(settings.emotions), settings.pretrain
+    form = presets.form_of(CSV)
+    for name in recipe.teachers:
+        # Teachers look at the very same distorted pictures.
+        presets.check(name, presets.preset_of(name), settings, ["input_size"], faces.size, form)
+    deterministic(recipe.seed)
+    network = model.for_training(settings.model, len(emotions))
+    teacher = teachers.ensemble(recipe.teachers, settings.model, len(emotions)) if recipe.teachers else None
+    weights = class_weights(faces.label, len(emotions), recipe.class_weight_power)
+    source = Source(faces, recipe.batch_size, weights, recipe.teacher_share)
+    augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
+    data = TrainingData([source], validation, augment, teacher)
+    inputs = [CSV, *faces.files, *(presets.weights_of(name) for name in recipe.teachers)]
+    values = settings.model_dump(include={"emotions", "pretrain", "model", "augment"})
+    with resume.folder("pretrain", inputs, values) as place:
+        history = loop.fit(network, data, recipe, place / "checkpoint.npz", CURVES)
+        model.save_weights(network, WEIGHTS)
+        write_metrics({"pretrain": loop.summary(history, data, network)}, METRICS)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from stages.files.archives import Entry
 from stages.files.formats import is_picture, refuse_closed
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import write_table
-from stages.runtime import limits, params
+from stages.runtime import params
 from stages.runtime.errors import UserError, run
+from stages.runtime.limits import check_groups, check_share, majority_needed
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = ("emotion not used", "photo found twice")
@@ -30,16 +31,17 @@ NOT_DAMAGE = ("emotion not used", "photo found twice")
 
 def main() -> None:
     """Write the manifests."""
-    root = Path(params.section("data").text("korean"))
-    emotions, limit = params.emotions(), params.section("limits").number("rejected", 0, 1)
-    without_photo = params.section("limits").number("without_photo", 0, 1)  # schema: new
-    max_bytes = params.section("rename").number("max_megabytes", 0.01, 1000) * 1e6
-    differing = params.section("rename").choice("differing_records", ("stop", "reject"))  # schema: new
+    settings = params.load()
+    root, emotions, max_bytes = Path(settings.data["korean"]), settings.emotions, settings.rename.max_megabytes * 1e6
     entries = find_files(root)
     pictures = [entry for entry in entries if is_picture(root, entry)]
-    completeness.check_archives(root, [entry for entry in pictures if entry.size <= max_bytes], limit)
+    completeness.check_archives(
+        root, [entry for entry in pictures if entry.size <= max_bytes], settings.limits.max_rejected
+    )
     label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
-    photos = aihub_photos.read_photos(root, pictures, label_files, emotions, max_bytes, differing)
+    photos = aihub_photos.read_photos(
+        root, pictures, label_files, emotions, max_bytes, settings.rename.differing_records
+    )
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
     reasons = [rejected.reason for rejected in photos.rejected]
@@ -56,7 +58,7 @@ def main() -> None:
     rejected = [(lost.archive, lost.path, lost.reason, lost.detail) for lost in photos.rejected]
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_metrics(metrics, Path("metrics/rename.json"))
-    check(photos, metrics["photos"], emotions, limit, without_photo)
+    check(photos, metrics["photos"], emotions, settings.limits)
 
 
 def find_files(root: Path) -> list[Entry]:
@@ -89,18 +91,18 @@ def nothing_found(root: Path, photos: Photos) -> str:
     )
 
 
-def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limit: float, without_photo: float) -> None:
+def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limits: params.Limits) -> None:
     """Stop before hours of cropping if too much is missing, of all photos or of one split and emotion."""
-    rejected = MANIFEST / "rejected.csv"
-    limits.check_share("photos", counts, limit, rejected, NOT_DAMAGE)
+    rejected, limit = MANIFEST / "rejected.csv", limits.max_rejected
+    check_share("photos", counts, limit, rejected, NOT_DAMAGE)
     groups = [(f"{lost.split} {lost.emotion}" if lost.emotion else "", lost.reason) for lost in photos.rejected]
     kept = {f"{split} {emotion}": len(rows) for (split, emotion), rows in photos.rows.items()}
-    limits.check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
+    check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
     completeness.check_labels(photos, emotions, limit)
-    completeness.check_photos(photos, without_photo)
+    completeness.check_photos(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.
     if limit < 1:
-        completeness.check_emotions(photos, emotions, limits.majority_needed())
+        completeness.check_emotions(photos, emotions, majority_needed())
 
 
 if __name__ == "__main__":

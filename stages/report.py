@@ -40,7 +40,7 @@ ORANGE, BLUE = np.array((0, 159, 230.0)), np.array((178, 114, 0.0))
 
 def main() -> None:
     """Gather what the stages wrote, draw the charts and write the page."""
-    emotions = params.emotions()
+    emotions = params.load().emotions
     evaluation = {path.stem: read_figures(path) for path in sorted(EVALUATION.glob("*.csv"))}
     sets = [dataset_section(dataset, title, emotions, evaluation) for dataset, title in DATASETS.items()]
     content = {

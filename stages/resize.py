@@ -55,36 +55,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bring every face of one data set to a grey square of one size.")
     parser.add_argument("dataset", choices=list(SPLITS))
     dataset = parser.parse_args().dataset
-    settings = params.section("image")
-    size = settings.integer("size", 8, 1024)
-    max_megapixels = settings.number("max_megapixels", 0.01, 1000)
-    max_bytes = settings.number("max_megabytes", 0.01, 1000) * 1e6
-    limit = params.section("limits").number("rejected", 0, 1)
+    settings = params.load()
     if dataset == "fer2013":
-        root = Path(params.section("data").text("fer2013"))
+        root = Path(settings.data["fer2013"])
         faces = list(fer2013_faces(root))
     else:
         root = CROPS
-        faces = list(korean_faces(list(params.emotions())))
+        faces = list(korean_faces(list(settings.emotions)))
     # The label, too, so that the Korean crops are read archive by archive.
     faces.sort(key=lambda face: (SPLITS[dataset].index(face.split), face.label, face.id))
     kept, rejected = write_arrays(
         ARRAYS / dataset,
         SPLITS[dataset],
         faces,
-        functools.partial(grey_squares, root=root, size=size, max_megapixels=max_megapixels, max_bytes=max_bytes),
-        size,
-        engine.from_params(),
+        functools.partial(grey_squares, root=root, image=settings.image),
+        settings.image.size,
+        settings.runtime,
     )
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
     write_metrics(counts | {"kept_by_split": kept}, Path("metrics/resize") / f"{dataset}.json")
-    check_share(f"{dataset} faces", counts, limit, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
+    limit, table = settings.limits.max_rejected, ARRAYS / dataset / "rejected.csv"
+    check_share(f"{dataset} faces", counts, limit, table, NOT_DAMAGE)
     split = {face.path: face.split for face in faces}
     lost = [(f"{dataset} {split[path]} {label}" if label else "", reason) for path, label, reason in rejected]
     found = Counter(f"{dataset} {face.split} {face.label}" for face in faces)
     gone = Counter(group for group, _ in lost)
-    check_groups(found - gone, lost, limit, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
+    check_groups(found - gone, lost, limit, table, NOT_DAMAGE)
 
 
 def fer2013_faces(root: Path) -> Iterator[Face]:
@@ -120,7 +117,7 @@ def write_arrays(
     faces: list[Face],
     grey_squares: functools.partial[list[np.ndarray | str]],
     size: int,
-    runtime: tuple[str, int, str],
+    runtime: params.Runtime,
 ) -> tuple[dict[str, int], list[tuple[str, str, str]]]:
     """Write array and table of each split; return the number kept of each, and rejected (path, label, reason)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +127,7 @@ def write_arrays(
     for split in splits:
         chosen = [face for face in faces if face.split == split]
         batches = [[face.source for face in chosen[i : i + BATCH]] for i in range(0, len(chosen), BATCH)]
-        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, *runtime))
+        pictures = itertools.chain.from_iterable(engine.ordered_map(grey_squares, batches, runtime))
         rows = []
         with ArrayWriter(folder / f"{split}.npy", size) as array:
             for face, picture in zip(
@@ -147,21 +144,19 @@ def write_arrays(
     return kept, rejected
 
 
-def grey_squares(
-    sources: list[Entry | bytes], root: Path, size: int, max_megapixels: float, max_bytes: float
-) -> list[np.ndarray | str]:
+def grey_squares(sources: list[Entry | bytes], root: Path, image: params.Image) -> list[np.ndarray | str]:
     """Each source as a grey square, uint8 (size, size), or the reason why it is rejected."""
     cv2.setNumThreads(1)
     results: list[np.ndarray | str] = []
     for source in sources:
         try:
-            results.append(grey_square(source, root, size, max_megapixels, max_bytes))
+            results.append(grey_square(source, root, image))
         except BadPictureError as error:
             results.append(str(error))
     return results
 
 
-def grey_square(source: Entry | bytes, root: Path, size: int, max_megapixels: float, max_bytes: float) -> np.ndarray:
+def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.ndarray:
     """One source as a grey square, uint8 (size, size).
 
     Raises:
@@ -170,19 +165,19 @@ def grey_square(source: Entry | bytes, root: Path, size: int, max_megapixels: fl
     if isinstance(source, bytes):
         if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(fer2013.as_picture(source), size)
+        return resize(fer2013.as_picture(source), image.size)
     if source.problem:
         raise BadPictureError(source.problem)
-    if source.size > max_bytes:
+    if source.size > image.max_megabytes * 1e6:
         raise BadPictureError("too many bytes")
     try:
         data = archives.read(root, source.archive, source.number, source.path)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
-    width, height = upright_size(data, max_megapixels)
+    width, height = upright_size(data, image.max_megapixels)
     if width != height:
         raise BadPictureError("not square")
-    return network_picture(data, width, size)
+    return network_picture(data, width, image.size)
 
 
 if __name__ == "__main__":

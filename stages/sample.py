@@ -32,62 +32,37 @@ Item = TypeVar("Item")
 
 
 def main() -> None:
-    """Read the parameters and draw both data sets."""
-    sample, emotions = params.section("sample"), params.section("emotions")
-    seed = sample.integer("seed", 0, 2**32 - 1)
-    runtime = engine.from_params()
-    train, test = sample.integer("fer_train", 100, 10**7), sample.integer("fer_test", 100, 10**7)
-    smallest = sample.number("megapixels_low", 0.02, 12)
-    largest = sample.number("megapixels_high", smallest, 12)
-    draw_fer2013(FER_ARCHIVE, seed, train, test, runtime)
-    draw_korean(
-        KOREAN_FOLDER,
-        seed,
-        [emotions.text(name) for name in emotions.values],
-        people=sample.integer("people", 10, 10**6),
-        sessions=sample.integer("sessions", 1, 100),
-        shots=sample.integer("shots", 1, 100),
-        megapixels=(smallest, largest),
-        runtime=runtime,
-    )
+    """Draw both data sets."""
+    settings = params.load()
+    draw_fer2013(FER_ARCHIVE, settings.sample, settings.runtime)
+    draw_korean(KOREAN_FOLDER, list(settings.emotions.values()), settings.sample, settings.runtime)
 
 
-def draw_fer2013(archive: Path, seed: int, train: int, test: int, runtime: tuple[str, int, str]) -> None:
-    """Write `train` and `test` pictures, and a few faulty ones, to the zip `archive`."""
-    total = train + test + len(fer2013_archive.FAULTS)
-    files = tqdm(fer2013_archive.fer_files(train, test), "FER2013 side", total, unit="picture", mininterval=1)
-    drawn = engine.ordered_map(partial(fer2013_archive.draw_files, seed), batches(files, FER_BATCH), *runtime)
+def draw_fer2013(archive: Path, sample: params.Sample, runtime: params.Runtime) -> None:
+    """Write the pictures of both splits, and a few faulty ones, to the zip `archive`."""
+    total = sample.fer_train + sample.fer_test + len(fer2013_archive.FAULTS)
+    files = fer2013_archive.fer_files(sample.fer_train, sample.fer_test)
+    shown = tqdm(files, "FER2013 side", total, unit="picture", mininterval=1)
+    drawn = engine.ordered_map(partial(fer2013_archive.draw_files, sample.seed), batches(shown, FER_BATCH), runtime)
     with replacing(archive) as file, zipfile.ZipFile(file, "w") as target:
         for path, data in chain.from_iterable(drawn):
             fer2013_archive.add_file(target, path, data)
 
 
-def draw_korean(
-    folder: Path,
-    seed: int,
-    emotions: Sequence[str],
-    *,
-    people: int,
-    sessions: int,
-    shots: int,
-    megapixels: tuple[float, float],
-    runtime: tuple[str, int, str],
-) -> None:
-    """Write the photos and labels of `people` people to `folder`, which is emptied first."""
+def draw_korean(folder: Path, emotions: Sequence[str], sample: params.Sample, runtime: params.Runtime) -> None:
+    """Write the photos and labels of all people to `folder`, which is emptied first; `emotions` are Korean words."""
     unknown = set(emotions) - set(korean_download.EMOTIONS)
     if unknown:
         known = ", ".join(korean_download.EMOTIONS)
         raise UserError(f"params.yaml: emotions has {', '.join(sorted(unknown))}, but AI-Hub 82 knows only {known}.")
     if folder.exists():
         shutil.rmtree(folder)
-    total = sum(1 for _ in korean_download.orders(emotions, people, sessions, shots))
-    orders = tqdm(
-        korean_download.orders(emotions, people, sessions, shots), "Korean side", total, unit="photo", mininterval=1
-    )
-    drawn = engine.ordered_map(
-        partial(korean_download.draw_orders, seed, megapixels), batches(orders, KOREAN_BATCH), *runtime
-    )
-    korean_download.write_deliveries(folder, chain.from_iterable(drawn), people)
+    total = sum(1 for _ in korean_download.orders(emotions, sample.people, sample.sessions, sample.shots))
+    orders = korean_download.orders(emotions, sample.people, sample.sessions, sample.shots)
+    shown = tqdm(orders, "Korean side", total, unit="photo", mininterval=1)
+    draw = partial(korean_download.draw_orders, sample.seed, (sample.megapixels_low, sample.megapixels_high))
+    drawn = engine.ordered_map(draw, batches(shown, KOREAN_BATCH), runtime)
+    korean_download.write_deliveries(folder, chain.from_iterable(drawn), sample.people)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -43,10 +43,9 @@ HEADINGS = {
 
 def main() -> None:
     """Draw all sheets."""
-    root = Path(params.section("data").text("korean"))
-    max_megapixels = params.section("crop").number("max_megapixels", 0.01, 1000)
-    for split, emotion in itertools.product(SPLITS, params.emotions()):
-        draw_sheet(f"{split}_{emotion}", root, max_megapixels)
+    settings = params.load()
+    for split, emotion in itertools.product(SPLITS, settings.emotions):
+        draw_sheet(f"{split}_{emotion}", Path(settings.data["korean"]), settings.crop.max_megapixels)
 
 
 def draw_sheet(name: str, root: Path, max_megapixels: float) -> None:

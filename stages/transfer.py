@@ -1,12 +1,13 @@
 """Go on training the FER2013 network on Korean faces (korean-transfer), with FER2013 images rehearsed in each batch.
 
 In: the weights of `pretrain`, `data/csvs/korean/merged.csv` and `data/csvs/fer2013/merged.csv` with their arrays.
-Out: the weights of the epoch that did best on the Korean validation split, mixed with `finetune.kept_weights` of those
+Out: the weights of the epoch that did best on the Korean validation split, mixed with `finetune.wise_ft` of those
 before, `data/models/transfer.weights.h5`; its figures `metrics/transfer.json`, among them what it has forgotten of the
 FER2013 validation split; and the learning curves `data/live/transfer`. Run again after a kill, it goes on.
 Run: python -m stages.transfer
 """
 
+from functools import partial
 from pathlib import Path
 
 from stages.files.metrics import write_metrics
@@ -14,9 +15,11 @@ from stages.network import model
 from stages.network.backend import deterministic, keras, use_threads
 from stages.network.inputs import read_faces
 from stages.runtime import params, resume
-from stages.runtime.errors import UserError, run
-from stages.training import augment, loop
-from stages.training.batches import Source, balance_weights
+from stages.runtime.errors import run
+from stages.training import loop
+from stages.training.augment import distort
+from stages.training.batches import Source, class_weights
+from stages.training.loop import TrainingData
 
 CSV = Path("data/csvs/korean/merged.csv")
 ARRAYS = Path("data/arrays/korean")
@@ -29,81 +32,51 @@ CURVES = Path("data/live/transfer")
 
 
 def main() -> None:
-    """Read the section `finetune:`, train, and write weights, figures and curves."""
-    use_threads(model.threads_from_params())
-    section = params.section("finetune")
-    emotions = list(params.emotions())
-    recipe = loop.read_recipe(section)
-    balance = section.number("balance", 0, 1)
-    fresh = section.choice("start", ("pretrain", "scratch")) == "scratch"
-    kept, taught = section.number("kept_weights", 0, 1), section.number("taught", 0, 1)
-    frozen_blocks, frozen_batchnorm = section.integer("frozen_blocks", 0, 20), section.flag("frozen_batchnorm")
-    if fresh and (kept or taught or frozen_blocks or frozen_batchnorm):
-        raise UserError(
-            "params.yaml: with finetune.start scratch set finetune.kept_weights, finetune.taught and "
-            "finetune.frozen_blocks to 0 and finetune.frozen_batchnorm to false."
-        )
-    rehearsed = rehearsed_images(section.integer("batch_size", 1, 4096), section.number("rehearsal", 0, 0.99))
-    faces = read_faces(CSV, ARRAYS, "train", emotions)
+    """Train, and write weights, figures and curves."""
+    settings = params.load()
+    emotions, recipe = list(settings.emotions), settings.finetune
+    use_threads(settings.model.threads)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
-    fer_validation = read_faces(FER_CSV, FER_ARRAYS, "validation", emotions)
-    own = section.integer("batch_size", 1, 4096) - rehearsed
-    sources = [Source(faces, own, balance_weights(faces.label, len(emotions), balance))]
-    if rehearsed:
-        fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
-        sources.append(Source(fer, rehearsed, balance_weights(fer.label, len(emotions), balance), taught))
-
+    sources = read_sources(emotions, recipe)
     deterministic(recipe.seed)
-    network = model.for_training(faces.size, len(emotions))
-    if not fresh:
+    network = model.for_training(settings.model, len(emotions))
+    if recipe.start == "pretrain":
         model.load_weights(network, PRETRAINED)
     before = network.get_weights()
-    teacher = None
-    if taught and rehearsed:
-        # It answers inside tf.data, which runs on the processor, GPU or not.
-        with keras.device("cpu:0"):
-            teacher = model.for_training(faces.size, len(emotions))
-        teacher.set_weights(before)
-    model.freeze(network, frozen_blocks, frozen_batchnorm)
-    files = [file for source in sources for file in source.faces.files]
-    place = resume.folder(
-        "transfer",
-        [CSV, FER_CSV, PRETRAINED, *files],
-        {
-            "emotions": emotions,
-            "finetune": section.values,
-            "model": params.section("model").values,
-            "augment": params.section("augment").values,
-        },
-    )
-    history = loop.fit(
-        network,
-        teacher,
-        sources,
-        validation,
-        augment.from_params(model.view_from_params(faces.size)),
-        recipe,
-        place / "checkpoint.npz",
-        CURVES,
-    )
-    model.blend(network, before, kept)
-    model.save_weights(network, WEIGHTS)
-    figures = loop.summary(history, sources, network, validation)
-    figures["fer2013_validation"] = loop.validate(network, fer_validation)
-    write_metrics({"transfer": figures}, METRICS)
-    resume.done(place)
+    teacher = copy_of(network, settings.model) if recipe.teacher_share and recipe.rehearsed else None
+    model.freeze(network, recipe.frozen_blocks, recipe.frozen_batchnorm)
+    augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
+    data = TrainingData(sources, validation, augment, teacher)
+    inputs = [CSV, FER_CSV, PRETRAINED, *(file for source in sources for file in source.faces.files)]
+    values = settings.model_dump(include={"emotions", "finetune", "model", "augment"})
+    with resume.folder("transfer", inputs, values) as place:
+        history = loop.fit(network, data, recipe, place / "checkpoint.npz", CURVES)
+        model.blend(network, before, recipe.wise_ft)
+        model.save_weights(network, WEIGHTS)
+        rehearsed = read_faces(FER_CSV, FER_ARRAYS, "validation", emotions)
+        figures = loop.summary(history, data, network) | {"fer2013_validation": loop.validate(network, rehearsed)}
+        write_metrics({"transfer": figures}, METRICS)
 
 
-def rehearsed_images(batch_size: int, rehearsal: float) -> int:
-    """How many of `batch_size` images come from FER2013 when their share is to be `rehearsal`, to the nearest image."""
-    rehearsed = round(batch_size * rehearsal)
-    if rehearsed == batch_size:
-        raise UserError("params.yaml: finetune.rehearsal leaves no Korean image in a batch; lower it.")
-    if rehearsal and not rehearsed:
-        raise UserError(
-            "params.yaml: finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0."
-        )
-    return rehearsed
+def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
+    """The Korean training faces and, if there are to be any in a batch, those of FER2013."""
+    korean = read_faces(CSV, ARRAYS, "train", emotions)
+    weights = class_weights(korean.label, len(emotions), recipe.class_weight_power)
+    sources = [Source(korean, recipe.batch_size - recipe.rehearsed, weights)]
+    if recipe.rehearsed:
+        fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
+        weights = class_weights(fer.label, len(emotions), recipe.class_weight_power)
+        sources.append(Source(fer, recipe.rehearsed, weights, recipe.teacher_share))
+    return sources
+
+
+def copy_of(network: keras.Model, settings: params.Model) -> keras.Model:
+    """A second network with the same weights, which do not change when the first one learns."""
+    # It teaches inside tf.data, which runs on the processor, GPU or not.
+    with keras.device("cpu:0"):
+        copy = model.for_training(settings, network.output_shape[-1])
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 if __name__ == "__main__":

@@ -9,61 +9,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages.files import archives
 from stages.runtime import errors
 
-PARAMS: dict[str, Any] = {
+ROOT = Path(__file__).parent.parent
+
+# What differs from params.yaml: small pictures, three emotions, a small network.
+CHANGES: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
     "data": {"fer2013": "fer", "korean": "korean"},
-    "runtime": {"engine": "serial", "workers": 2, "address": None},
-    "limits": {"rejected": 1, "without_photo": 1, "fall": 0.1},
-    "rename": {"max_megabytes": 20, "differing_records": "stop"},
-    "crop": {
-        "input": "photo",
-        "detect_side": 480,
-        "detector": "haar",
-        "cascade": "haarcascade_frontalface_default.xml",
-        "scale_step": 1.1,
-        "neighbors": 5,
-        "confidence": 0.6,
-        "smallest_face": 0.1,
-        "min_overlap": 0.3,
-        "margin": 0.1,
-        "size": 96,
-        "quality": 95,
-        "max_megapixels": 20,
-    },
-    "image": {"size": 48, "max_megapixels": 20, "max_megabytes": 20},
-    "index": {
-        "fer2013": {
-            "classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},
-            "twins": "remove",
-            "near_twin": 1,
-            "validation": 0.3,
-            "seed": 1,
-        },
-        "korean": {"label": "uploader", "split": "person", "validation": 0.3, "test": 0.3, "seed": 1} | {"people": 1},
-    },
-    "model": {
-        "view": 44,
-        "blocks": [[4], [8]],
-        "first_padding": "same",
-        "dropout_odd": 0.1,
-        "dropout_even": 0,
-        "dropout_head": 0.1,
-        "norm_momentum": 0.9,
-        "head": "average",
-        "dense": [],
-        "mirror": True,
-        "precision": "float32",
-        "threads": 2,
-    },
-    "augment": {},
-    "pretrain": {"weights": None},
-    "finetune": {},
-    "export": {"compared": 50, "unsure": 0.4, "smoothing": 0.3, "same_face": 0.3, "forget": 0.5},
+    "runtime.engine": "serial",
+    "runtime.workers": 2,
+    "limits.max_rejected": 1,
+    "limits.max_without_photo": 1,
+    "rename.max_megabytes": 20,
+    "crop.detect_side": 480,
+    "crop.size": 96,
+    "crop.max_megapixels": 20,
+    "image.max_megapixels": 20,
+    "image.max_megabytes": 20,
+    "index.fer2013.classes": {"angry": "angry", "disgust": None, "happy": "happy", "sad": "sad", "surprise": "sad"},
+    "index.fer2013.near_duplicate": 1,
+    "index.fer2013.validation": 0.3,
+    "index.korean.validation": 0.3,
+    "index.korean.test": 0.3,
+    "model.blocks": [[4], [8]],
+    "model.dropout_even": 0,
+    "model.dropout_head": 0.1,
+    "export.unsure": 0.4,
 }
+
+
+def params_with(changes: dict[str, Any]) -> dict[str, Any]:
+    """The values of params.yaml with single ones changed: {"crop.size": 32}."""
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for path, value in changes.items():
+        *parts, last = path.split(".")
+        section = values
+        for part in parts:
+            section = section[part]
+        section[last] = copy.deepcopy(value)
+    return values
+
+
+PARAMS = params_with(CHANGES)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,15 +77,10 @@ def set_params(place: Path) -> Callable[..., None]:
     """Write params.yaml; `set_params({"crop.size": 32})` changes single values."""
 
     def write(changes: dict[str, Any] | None = None) -> None:
-        params = copy.deepcopy(PARAMS)
-        for path, value in (changes or {}).items():
-            *parts, last = path.split(".")
-            section = params
-            for part in parts:
-                section = section[part]
-            section[last] = value
         # JSON is YAML.
-        Path("params.yaml").write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps(params_with(CHANGES | (changes or {})), ensure_ascii=False, indent=1)
+        text = text.replace(" NaN", " .nan").replace(" Infinity", " .inf")
+        Path("params.yaml").write_text(text, encoding="utf-8")
 
     write()
     return write

@@ -4,12 +4,12 @@ import numpy as np
 from conftest import PARAMS
 
 from stages.deployment.model_card import ModelCard
-from stages.faces.detection import Search
 from stages.network.backend import keras
 from stages.network.model import vgg
+from stages.runtime import params
 from stages.synthetic.camera import fer_picture
 
-SEARCH = Search("haar", 320, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
+CROP = params.Crop(**PARAMS["crop"] | {"detect_side": 320, "size": 224})
 
 
 def drawn_faces(count: int) -> np.ndarray:
@@ -19,8 +19,7 @@ def drawn_faces(count: int) -> np.ndarray:
 
 def random_network(size: int, classes: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    architecture = {name: value for name, value in PARAMS["model"].items() if name != "threads"}
-    network = vgg(size, classes=classes, fused=False, **architecture)
+    network = vgg(params.Model(**PARAMS["model"]), size, classes, training=False)
     # The head sees features of mean 0 and deviation 1 over drawn faces: no class wins everywhere.
     head = network.get_layer("emotion")
     features = keras.Model(network.input, head.input).predict_on_batch(drawn_faces(30)[..., np.newaxis])
@@ -36,16 +35,9 @@ def card(name: str) -> ModelCard:
         drawn=False,
         emotions=PARAMS["emotions"],
         size=48,
-        search=SEARCH,
-        margin=0.1,
-        crop_size=224,
-        quality=95,
-        max_megapixels=20,
+        crop=CROP,
+        export=params.Export(**PARAMS["export"] | {"forget": 5}),
         temperature=1.3,
-        unsure=0.4,
-        smoothing=0.3,
-        same_face=0.3,
-        forget=5,
         recognised={dataset: dict.fromkeys(PARAMS["emotions"], 0.5) for dataset in ("fer2013", "korean")},
         provenance={"weights": "0" * 64},
     )

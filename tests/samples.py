@@ -7,13 +7,17 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from pydantic import BaseModel
 
 from stages.faces.box import Box
+from stages.runtime.params import Runtime
 from stages.synthetic.camera import Shot, korean_photo
+
+Section = TypeVar("Section", bound=BaseModel)
 
 BACKGROUND = "교통&이동수단(엘리베이터 포함)"
 
@@ -100,6 +104,16 @@ def face_photo(number: int, faces: tuple[float, ...] = (1.0,)) -> tuple[np.ndarr
 def noise(number: int, *shape: int) -> np.ndarray:
     """A picture that no other number gives."""
     return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+
+
+def changed(section: Section, **values: Any) -> Section:
+    """A section of params.yaml with other values."""
+    return section.model_copy(update=values)
+
+
+def runtime(engine: str, workers: int, address: str | None = None) -> Runtime:
+    """The section `runtime:` of params.yaml."""
+    return Runtime.model_validate({"engine": engine, "workers": workers, "address": address})
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:

@@ -109,7 +109,7 @@ PICTURES: dict[str, tuple[bytes, str | tuple[int, int]]] = {
         f"orientation {value}": (jpeg(PICTURE, exif(value)), TURNED if value in (5, 6, 7, 8) else UPRIGHT)
         for value in (*range(10), 65535)
     },
-    "1 x 1": (jpeg(PICTURE[:1, :1]), (1, 1)),
+    "1 x 1, its box another picture's": (jpeg(PICTURE[:1, :1]), "no face found"),
 }
 
 

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PARAMS
 from samples import (
+    changed,
     exif,
     face_photo,
     jpeg,
@@ -23,19 +25,12 @@ from samples import (
 from stages import crop
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import reference_box
-from stages.faces.detection import Search
 from stages.files.images import decode
 from stages.files.tables import read_table
+from stages.runtime.params import Crop
 
 Run = Callable[..., str]
-SETTINGS: dict[str, Any] = {
-    "search": Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6),
-    "min_overlap": 0.3,
-    "margin": 0.1,
-    "size": 96,
-    "quality": 95,
-    "max_megapixels": 20,
-}
+SETTINGS = Crop(**PARAMS["crop"])
 STORED = {
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -56,6 +51,10 @@ def outputs() -> dict[str, bytes]:
     return {str(p): p.read_bytes() for root in ("data/crops", "metrics/crop") for p in Path(root).rglob("*.*")}
 
 
+def interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def photos(place: Path, run_stage: Run) -> list[str]:
     """Ten photos of faces in an archive and a folder, with labels, and their manifest."""
@@ -73,12 +72,12 @@ def photos(place: Path, run_stage: Run) -> list[str]:
 
 def test_boxes_are_in_the_turned_frame() -> None:
     upright, box = face_photo(2)
-    expected, row = crop.crop_photo(jpeg(upright), [box] * 3, **SETTINGS)
+    expected, row = crop.crop_photo(jpeg(upright), [box] * 3, SETTINGS)
     assert row["method"] == "verified"
     assert overlap(box_of(row), box) > 0.4
     for orientation, turn in STORED.items():
         photo = jpeg(np.ascontiguousarray(turn(upright)), exif(orientation))
-        face, turned = crop.crop_photo(photo, [box] * 3, **SETTINGS)
+        face, turned = crop.crop_photo(photo, [box] * 3, SETTINGS)
         assert (turned["width"], turned["height"], turned["method"]) == (upright.shape[1], upright.shape[0], "verified")
         assert overlap(box_of(turned), box_of(row)) > 0.9
         if box_of(turned) == box_of(row):
@@ -90,11 +89,11 @@ def test_annotators_decide_between_two_faces() -> None:
     middle = face_photo(0)[0].shape[1]
     left, right = face_photo(0)[1], Box(*(v + middle * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1])))
     for box in (left, right):
-        _, row = crop.crop_photo(jpeg(picture), [box, None, None], **SETTINGS)
+        _, row = crop.crop_photo(jpeg(picture), [box, None, None], SETTINGS)
         assert row["method"] == "verified"
         assert overlap(box_of(row), box) > 0.4
         assert float(row["overlap"]) > 0.3
-    _, row = crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)
+    _, row = crop.crop_photo(jpeg(picture), [None] * 3, SETTINGS)
     assert (row["method"], row["overlap"]) == ("unverified", "")
 
 
@@ -102,8 +101,8 @@ def test_annotators_decide_between_two_faces() -> None:
 def test_face_found_on_a_small_decode(factor: int) -> None:
     picture, _ = face_photo(2)
     large = cv2.resize(picture, None, fx=factor, fy=factor)
-    expected = np.array(box_of(crop.crop_photo(jpeg(picture), [None] * 3, **SETTINGS)[1]))
-    face, row = crop.crop_photo(jpeg(large), [None] * 3, **SETTINGS)
+    expected = np.array(box_of(crop.crop_photo(jpeg(picture), [None] * 3, SETTINGS)[1]))
+    face, row = crop.crop_photo(jpeg(large), [None] * 3, SETTINGS)
     assert (row["width"], row["height"], row["method"]) == (large.shape[1], large.shape[0], "unverified")
     assert overlap(box_of(row), Box(*expected * factor)) > 0.9
     left, top, right, bottom = box_of(row)
@@ -140,24 +139,24 @@ def test_one_decode_as_coarse_as_the_crop_allows(
         return decode(data, colour, factor)
 
     monkeypatch.setattr(crop, "decode", spy)
-    settings = SETTINGS | {"search": SETTINGS["search"]._replace(side=240), "size": size}
-    face, row = crop.crop_photo(jpeg(large), [box.scaled(6)] * 3, **settings)
+    settings = changed(SETTINGS, detect_side=240, size=size)
+    face, row = crop.crop_photo(jpeg(large), [box.scaled(6)] * 3, settings)
     assert row["method"] == "verified"
     assert decoded == factors
     assert decode(face, colour=True).shape == (size, size, 3)
     decoded.clear()
-    _, unlabelled = crop.crop_photo(jpeg(large), [None] * 3, **settings)
+    _, unlabelled = crop.crop_photo(jpeg(large), [None] * 3, settings)
     assert decoded == sorted({8, *factors}, reverse=True)
     assert overlap(box_of(unlabelled), box_of(row)) > 0.9
 
 
 def test_face_that_the_cascade_misses_is_the_annotators() -> None:
-    face, row = crop.crop_photo(jpeg(PLAIN), [(100, 50, 200, 190)] * 3, **SETTINGS)
+    face, row = crop.crop_photo(jpeg(PLAIN), [Box(100, 50, 200, 190)] * 3, SETTINGS)
     assert (row["method"], row["overlap"]) == ("annotators", "1.000")
     assert (row["left"], row["top"], row["side"]) == (90, 60, 120)
     assert decode(face, colour=True).shape == (96, 96, 3)
     with pytest.raises(crop.BadPictureError, match="no face found"):
-        crop.crop_photo(jpeg(PLAIN), [None] * 3, **SETTINGS)
+        crop.crop_photo(jpeg(PLAIN), [None] * 3, SETTINGS)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 7.3])
@@ -166,8 +165,8 @@ def test_never_stretched_and_padded_at_the_border(scale: float) -> None:
     width, height = round(400 * scale), round(300 * scale)
     picture = np.zeros((height, width, 3), np.uint8)
     cv2.circle(picture, (round(30 * scale), height // 2), round(25 * scale), (255, 255, 255), -1)
-    box = (0, height / 2 - 30 * scale, 60 * scale, height / 2 + 30 * scale)
-    face, row = crop.crop_photo(jpeg(picture), [box] * 3, **SETTINGS | {"margin": 0.5, "size": 48})
+    box = Box(0, height / 2 - 30 * scale, 60 * scale, height / 2 + 30 * scale)
+    face, row = crop.crop_photo(jpeg(picture), [box] * 3, changed(SETTINGS, margin=0.5, size=48))
     cut = decode(face, colour=False)
     assert row["left"] == pytest.approx(-30 * scale, abs=1)
     assert cut.shape == (48, 48)
@@ -177,15 +176,15 @@ def test_never_stretched_and_padded_at_the_border(scale: float) -> None:
 
 
 def test_small_faces_are_not_enlarged() -> None:
-    face, row = crop.crop_photo(jpeg(PLAIN), [(100, 50, 140, 90)] * 3, **SETTINGS)
+    face, row = crop.crop_photo(jpeg(PLAIN), [Box(100, 50, 140, 90)] * 3, SETTINGS)
     assert row["side"] == 48
     assert decode(face, colour=True).shape == (48, 48, 3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(4001, 9), (9, 4001), (1, 1), (2, 3000)])
 def test_odd_shapes(height: int, width: int) -> None:
-    box = (0, height - min(9, height), min(9, width), height)
-    face, row = crop.crop_photo(jpeg(noise(1, height, width, 3)), [box] * 3, **SETTINGS | {"margin": 2, "size": 16})
+    box = Box(0, height - min(9, height), min(9, width), height)
+    face, row = crop.crop_photo(jpeg(noise(1, height, width, 3)), [box] * 3, changed(SETTINGS, margin=2, size=16))
     assert row["method"] == "annotators"
     assert decode(face, colour=True).shape[0] == decode(face, colour=True).shape[1]
 
@@ -228,9 +227,9 @@ def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> No
     crop_photo, write_table = crop.crop_photo, crop.write_table
     table_writes = 0
 
-    def counted(data: bytes, *arguments: Any, **settings: Any) -> Any:
+    def counted(data: bytes, *arguments: Any) -> Any:
         done.append(f"{zipfile.crc32(data):08x}")
-        return crop_photo(data, *arguments, **settings)
+        return crop_photo(data, *arguments)
 
     def killed(table: pd.DataFrame, path: Path) -> None:
         # Ends while the third part's table is half written.
@@ -249,8 +248,9 @@ def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> No
     finished = snapshot(Path(".work"))
     assert len([path for path in finished if path.endswith(".csv")]) == 2
     monkeypatch.setattr(crop, "write_table", write_table)
-    monkeypatch.setattr(crop.resume, "done", lambda place: None)
-    assert run_stage("crop", "training", "happy") == ""
+    monkeypatch.setattr(crop, "check_share", interrupt)  # once all is written, and before the parts are removed
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("crop", "training", "happy")
     assert outputs() == expected
     assert len(done) == 6 + 6  # the four photos of the finished parts were not done again
     after = snapshot(Path(".work"))
@@ -261,8 +261,9 @@ def test_killed_run_goes_on(run_stage: Run, photos: Any, monkeypatch: Any) -> No
 
 
 def test_changed_settings_do_not_meet_old_parts(run_stage: Run, set_params: Any, photos: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(crop.resume, "done", lambda place: None)
-    assert run_stage("crop", "training", "happy") == ""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(crop, "check_share", interrupt)
+        run_stage("crop", "training", "happy")
     set_params({"crop.size": 32})
     assert run_stage("crop", "training", "happy") == ""
     with zipfile.ZipFile("data/crops/training_happy.zip") as archive:
@@ -370,7 +371,7 @@ def test_nothing_renamed_yet(run_stage: Run) -> None:
 def test_a_picture_that_is_the_face_is_taken_whole(width: int, height: int) -> None:
     picture = cv2.GaussianBlur(noise(1, height, width, 3), (0, 0), 4)
     boxes: list[Box | None] = [Box(10, 10, 150, 150)] * 3  # of the photo that it was cut from
-    face, row = crop.crop_photo(jpeg(picture), boxes, **SETTINGS, whole=True)
+    face, row = crop.crop_photo(jpeg(picture), boxes, SETTINGS.model_copy(update={"input": "face"}))
     assert (row["width"], row["height"], row["method"], row["overlap"]) == (width, height, "whole", "")
     cut = decode(face, colour=True)
     assert cut.shape[:2] == (min(width, 96),) * 2

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import label_record, photo_name, wait_for, write_cp949_zip, write_labels
+from samples import label_record, photo_name, runtime, wait_for, write_cp949_zip, write_labels
 
 from stages import crop, sample
 from stages.runtime.engine import ordered_map
 from stages.runtime.errors import UserError
+from stages.runtime.params import Sample
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., str]
@@ -80,11 +81,9 @@ def die(number: int) -> int:
 
 def make_photos() -> None:
     """72 small photos in 24 parts."""
-    runtime = ("processes", 2, "")
-    korean = Path("korean")
-    sample.draw_korean(
-        korean, 5, ["분노", "기쁨"], people=36, sessions=2, shots=1, megapixels=(0.03, 0.06), runtime=runtime
-    )
+    sizes = {"fer_train": 100, "fer_test": 100, "people": 36, "sessions": 2, "shots": 1}
+    tiny = Sample(seed=5, megapixels_low=0.03, megapixels_high=0.06, **sizes)
+    sample.draw_korean(Path("korean"), ["분노", "기쁨"], tiny, runtime("processes", 2))
 
 
 def run_stages(run_stage: Run) -> dict[str, bytes]:
@@ -123,11 +122,11 @@ def test_every_engine_writes_the_same_bytes(
 
 
 def test_sample_is_the_same_from_a_cluster(place: Path, cluster: Cluster) -> None:
-    for name, runtime in {"here": ("serial", 1, ""), "there": ("dask", 0, cluster.address)}.items():
-        sample.draw_fer2013(Path(name, "fer.zip"), 1, 100, 100, runtime)
-        sample.draw_korean(
-            Path(name), 1, ["분노", "기쁨"], people=10, sessions=2, shots=1, megapixels=(0.03, 0.04), runtime=runtime
-        )
+    sizes = {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 2, "shots": 1}
+    tiny = Sample(seed=1, megapixels_low=0.03, megapixels_high=0.04, **sizes)
+    for name, where in {"here": runtime("serial", 1), "there": runtime("dask", 0, cluster.address)}.items():
+        sample.draw_fer2013(Path(name, "fer.zip"), tiny, where)
+        sample.draw_korean(Path(name), ["분노", "기쁨"], tiny, where)
     files = {p.relative_to("here"): p.read_bytes() for p in Path("here").rglob("*") if p.is_file()}
     assert files == {p.relative_to("there"): p.read_bytes() for p in Path("there").rglob("*") if p.is_file()}
 
@@ -175,20 +174,20 @@ def test_a_stage_as_dvc_runs_it(place: Path, set_params: Any, run_stage: Run, cl
 
 
 def test_workers_are_others_and_work_in_the_folder(place: Path, cluster: Cluster) -> None:
-    processes = set(ordered_map(process_of, range(8), "dask", 0, cluster.address))
+    processes = set(ordered_map(process_of, range(8), runtime("dask", 0, cluster.address)))
     assert {pid for pid, _ in processes} <= {process.pid for process in cluster.workers}
     assert {folder for _, folder in processes} == {str(place)}
 
 
 def test_order_and_errors(place: Path, cluster: Cluster) -> None:
-    assert list(ordered_map(str, range(40), "dask", 0, cluster.address)) == [str(n) for n in range(40)]
+    assert list(ordered_map(str, range(40), runtime("dask", 0, cluster.address))) == [str(n) for n in range(40)]
     with pytest.raises(UserError, match=r"^0 is refused\.$"):
-        list(ordered_map(refuse, range(3), "dask", 0, cluster.address))
+        list(ordered_map(refuse, range(3), runtime("dask", 0, cluster.address)))
 
 
 def test_batch_that_kills_every_worker_is_one_sentence(place: Path) -> None:
     with pytest.raises(UserError, match=r"^A worker process was killed"):
-        list(ordered_map(die, range(1), "dask", 1))
+        list(ordered_map(die, range(1), runtime("dask", 1)))
 
 
 def test_no_scheduler_is_one_sentence(place: Path) -> None:
@@ -197,7 +196,7 @@ def test_no_scheduler_is_one_sentence(place: Path) -> None:
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         for address in ("tcp://127.0.0.1:9", "nonsense://x"):
             with pytest.raises(UserError, match=rf"^No Dask scheduler answers at {address} .* runtime\.address"):
-                list(ordered_map(str, [1], "dask", 0, address))
+                list(ordered_map(str, [1], runtime("dask", 0, address)))
 
 
 def test_no_cluster_of_its_own_is_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +205,7 @@ def test_no_cluster_of_its_own_is_one_sentence(place: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("distributed.LocalCluster", fail)
     with pytest.raises(UserError, match=r"^No Dask cluster starts on this machine \(.*\); lower runtime\.workers in "):
-        list(ordered_map(str, [1], "dask", 2))
+        list(ordered_map(str, [1], runtime("dask", 2)))
 
 
 def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -214,7 +213,7 @@ def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory:
 
     timeout = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
     with timeout, running(tmp_path_factory.mktemp("cluster")) as cluster:
-        results = ordered_map(time.sleep, [0] + [0.2] * 50, "dask", 0, cluster.address)
+        results = ordered_map(time.sleep, [0] + [0.2] * 50, runtime("dask", 0, cluster.address))
         next(results)
         cluster.stop()
         with pytest.raises(UserError, match=r"^The Dask scheduler has gone"):
@@ -224,4 +223,4 @@ def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory:
 def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.runtime.engine._code", lambda: "newer")
     with pytest.raises(UserError, match="older code"):
-        list(ordered_map(str, [1], "dask", 0, cluster.address))
+        list(ordered_map(str, [1], runtime("dask", 0, cluster.address)))

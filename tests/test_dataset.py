@@ -5,15 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import changed
 
 from stages.network.inputs import Faces, read_faces
 from stages.runtime.errors import UserError
+from stages.runtime.params import Augment
 from stages.training.augment import distort
-from stages.training.batches import Source, balance_weights, batches, cyclic_order, mix
+from stages.training.batches import Source, batches, class_weights, cyclic_order, mix
 
 SIZE = 8
-STILL = partial(distort, rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, erase=0, view=SIZE)
-LIVELY = partial(distort, rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5, light=0.2, erase=0.4, view=SIZE)
+NONE = Augment(**dict.fromkeys(Augment.model_fields, 0))
+STILL = partial(distort, augment=NONE, view=SIZE)
+LIVELY = partial(
+    distort,
+    augment=Augment(rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5, light=0.2, random_erasing=0.4),
+    view=SIZE,
+)
 
 
 def write_array(path: Path, values: list[int]) -> Path:
@@ -64,12 +71,12 @@ def test_cyclic_order_gives_each_item_once_a_turn_and_any_piece_of_it() -> None:
     assert cyclic_order(7, 0, 7, seed=4).tolist() != whole[:7].tolist()
 
 
-def test_balance_weights() -> None:
+def test_class_weights() -> None:
     label = np.array([0] * 90 + [1] * 10)
-    assert balance_weights(label, 2, 0).tolist() == [1, 1]
-    full = balance_weights(label, 2, 1)
+    assert class_weights(label, 2, 0).tolist() == [1, 1]
+    full = class_weights(label, 2, 1)
     assert full[0] * 90 == pytest.approx(full[1] * 10)
-    half = balance_weights(label, 3, 0.5)
+    half = class_weights(label, 3, 0.5)
     assert half[1] / half[0] == pytest.approx(3)
     assert half[label].mean() == pytest.approx(1)
     assert half[2] == 0
@@ -122,12 +129,11 @@ class Extreme(np.random.Generator):
 
 def test_distort_does_what_its_values_say() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
-    zero = dict.fromkeys(("rotation", "shear", "shift", "zoom", "flip", "light", "erase"), 0.0) | {"view": SIZE}
-    assert (distort(pictures, np.random.default_rng(1), **zero) == pictures).all()
-    assert (distort(pictures, np.random.default_rng(1), **zero | {"flip": 1}) == pictures[:, :, ::-1]).all()
-    turned = distort(pictures, Extreme(), **zero | {"rotation": 90})
+    assert (distort(pictures, np.random.default_rng(1), NONE, SIZE) == pictures).all()
+    assert (distort(pictures, np.random.default_rng(1), changed(NONE, flip=1), SIZE) == pictures[:, :, ::-1]).all()
+    turned = distort(pictures, Extreme(), changed(NONE, rotation=90), SIZE)
     assert (turned == np.rot90(pictures, -1, axes=(1, 2))).all()
-    moved = distort(pictures, Extreme(), **zero | {"shift": 0.25})
+    moved = distort(pictures, Extreme(), changed(NONE, shift=0.25), SIZE)
     assert (moved[:, 2:, 2:] == pictures[:, :-2, :-2]).all()
     assert (moved[:, 0, 2:] == pictures[:, 0, :-2]).all(), "the border is repeated outwards"
     lively = LIVELY(pictures, np.random.default_rng(1))
@@ -138,25 +144,25 @@ def test_distort_does_what_its_values_say() -> None:
 
 def test_what_comes_out_is_the_middle() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
-    middle = distort(pictures, np.random.default_rng(1), **STILL.keywords | {"view": 4})
+    middle = distort(pictures, np.random.default_rng(1), NONE, 4)
     assert (middle == pictures[:, 2:6, 2:6]).all()
-    mirrored = distort(pictures, np.random.default_rng(1), **STILL.keywords | {"view": 4, "flip": 1})
+    mirrored = distort(pictures, np.random.default_rng(1), changed(NONE, flip=1), 4)
     assert (mirrored == middle[:, :, ::-1]).all()
 
 
 def test_light_changes_contrast_around_the_middle_grey_and_brightness() -> None:
     pictures = np.repeat(np.array([128, 100, 250], np.uint8), SIZE * SIZE).reshape(3, SIZE, SIZE)
-    changed = distort(pictures, Extreme(), **STILL.keywords | {"light": 0.25})  # contrast * 1.25, brightness + 32
-    assert [set(picture.ravel()) for picture in changed] == [{160}, {125}, {255}]
+    lit = distort(pictures, Extreme(), changed(NONE, light=0.25), SIZE)  # contrast * 1.25, brightness + 32
+    assert [set(picture.ravel()) for picture in lit] == [{160}, {125}, {255}]
 
 
 def test_erase_hides_a_rectangle_under_the_mean() -> None:
     picture = np.arange(1, 2 * SIZE * SIZE, 2, dtype=np.uint8).reshape(1, SIZE, SIZE)  # odd values, the mean is even
-    changed = np.concatenate(
-        [distort(picture, np.random.default_rng(n), **STILL.keywords | {"erase": 0.5}) for n in range(200)]
+    erased = np.concatenate(
+        [distort(picture, np.random.default_rng(n), changed(NONE, random_erasing=0.5), SIZE) for n in range(200)]
     )
-    hidden = changed != picture
-    assert set(changed[hidden]) == {int(picture.mean())}
+    hidden = erased != picture
+    assert set(erased[hidden]) == {int(picture.mean())}
     rows, columns = hidden.any(axis=2), hidden.any(axis=1)
     assert rows.sum(axis=1).max() == columns.sum(axis=1).max() == SIZE / 2
     assert hidden.any(axis=0).all(), "any place may be hidden"

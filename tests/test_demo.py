@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import pytest
 from conftest import PARAMS
-from networks import SEARCH, card
-from samples import exif, face_photo, jpeg, noise, write_cp949_zip, write_raw_zip
+from networks import CROP, card
+from samples import changed, exif, face_photo, jpeg, noise, write_cp949_zip, write_raw_zip
 
 from demo import __main__ as command
 from demo.annotation import annotate
@@ -27,13 +27,14 @@ from demo.reading import Face, label, read_frame, read_photo
 from demo.tracking import Tracker
 from demo.video import VideoFile, VideoWriter
 from stages.crop import crop_photo
-from stages.deployment.model_card import to_texts
-from stages.faces.box import overlap
+from stages.deployment.model_card import ModelCard, to_texts
+from stages.faces.box import Box, overlap
 from stages.files.archives import Entry
 from stages.files.images import BadPictureError, decode
 from stages.resize import grey_square
 from stages.runtime import errors
 from stages.runtime.errors import UserError
+from stages.runtime.params import Image
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])
@@ -58,6 +59,10 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def card_with(**values: float) -> ModelCard:
+    return changed(card("after"), export=changed(card("after").export, **values))
+
+
 def two_faces() -> np.ndarray:
     return np.hstack([face_photo(0)[0][:500], face_photo(3)[0][:500]])
 
@@ -69,11 +74,9 @@ def test_a_photo_goes_the_way_of_the_training_pictures(
 ) -> None:
     picture = cv2.resize(face_photo(2)[0], None, fx=scale, fy=scale)
     data = jpeg(np.ascontiguousarray(TURNS.get(orientation, np.array)(picture)), exif(orientation))
-    crop, row = crop_photo(
-        data, [], search=SEARCH, min_overlap=0.3, margin=0.1, size=224, quality=95, max_megapixels=20
-    )
+    crop, row = crop_photo(data, [], CROP)
     (tmp_path / "crop.jpg").write_bytes(crop)
-    expected = grey_square(Entry("", -1, "crop.jpg", len(crop), 0), tmp_path, 48, 20, 1e6)
+    expected = grey_square(Entry("", -1, "crop.jpg", len(crop), 0), tmp_path, Image(**PARAMS["image"]))
     read = read_photo(data, find_models(model_folder))
     assert (read.width, read.height) == (row["width"], row["height"]) == picture.shape[1::-1]
     assert (read.faces[0].picture == expected).all()
@@ -88,8 +91,8 @@ def test_every_face_has_its_own_answer(demo: Demo, model_folder: Path) -> None:
     assert {row["file"] for row in table} == {"한글 사진.jpg"}
     shift = face_photo(0)[0].shape[1]
     boxes = [[float(row[side]) for side in ("left", "top", "right", "bottom")] for row in table]
-    expected = [face_photo(0)[1], tuple(v + shift * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1]))]
-    assert all(max(overlap(tuple(box), face) for box in boxes) > 0.4 for face in expected)
+    expected = [face_photo(0)[1], Box(*(v + shift * (i % 2 == 0) for i, v in enumerate(face_photo(3)[1])))]
+    assert all(max(overlap(Box(*box), face) for box in boxes) > 0.4 for face in expected)
     for row in table:
         shares = {emotion: float(row[emotion]) for emotion in EMOTIONS}
         assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
@@ -244,7 +247,7 @@ def test_a_model_of_drawn_faces_only_if_there_is_no_other(place: Path, model_fol
     for name, drawn in (("data/export/after.onnx", True), ("weights/fer2013.onnx", False)):
         Path(name).parent.mkdir(parents=True)
         copy = onnx.load(model_folder / "after.onnx")
-        onnx.helper.set_model_props(copy, to_texts(card(name)._replace(drawn=drawn)))
+        onnx.helper.set_model_props(copy, to_texts(changed(card(name), drawn=drawn)))
         onnx.save(copy, name)
     assert [model.card.name for model in find_models()] == ["weights/fer2013.onnx"]
     assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export/after.onnx"]
@@ -347,7 +350,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
 
 
 def face(left: float, *probability: float) -> Face:
-    return Face((left, 0.0, left + 100, 100.0), np.zeros((48, 48), np.uint8), np.array([probability]))
+    return Face(Box(left, 0.0, left + 100, 100.0), np.zeros((48, 48), np.uint8), np.array([probability]))
 
 
 def test_faces_keep_their_numbers() -> None:
@@ -363,17 +366,17 @@ def test_faces_keep_their_numbers() -> None:
 
 
 def test_probabilities_fade_in() -> None:
-    tracker = Tracker(card("after")._replace(smoothing=0.5))
+    tracker = Tracker(card_with(smoothing=0.5))
     tracker.update([face(0, 1, 0)], 0)
     share = tracker.update([face(0, 0, 1)], 0.5)[0][1].probability[0]
     assert share == pytest.approx([np.exp(-1), 1 - np.exp(-1)])
-    tracker = Tracker(card("after")._replace(smoothing=0))
+    tracker = Tracker(card_with(smoothing=0))
     tracker.update([face(0, 1, 0)], 0)
     assert tracker.update([face(0, 0, 1)], 0.5)[0][1].probability[0].tolist() == [0, 1]
 
 
 def test_faces_that_went_are_forgotten() -> None:
-    tracker = Tracker(card("after")._replace(forget=0.5))
+    tracker = Tracker(card_with(forget=0.5))
     tracker.update([face(0, 1, 0)], 0)
     assert tracker.update([], 0.4) == []
     assert tracker.update([face(0, 1, 0)], 0.5)[0][0] == 1
@@ -384,7 +387,7 @@ def test_faces_that_went_are_forgotten() -> None:
 
 
 def test_annotation_at_the_borders() -> None:
-    for box in ((-20.0, -20.0, 60.0, 60.0), (50.0, 60.0, 150.0, 160.0), (10.0, 10.0, 12.0, 12.0)):
+    for box in (Box(-20, -20, 60, 60), Box(50, 60, 150, 160), Box(10, 10, 12, 12)):
         picture = np.full((100, 90, 3), 90, np.uint8)
         annotate(picture, [(box, np.array([0.2, 0.7, 0.1]))], card("after"))
         assert (picture != 90).any()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import wait_for
+from samples import runtime, wait_for
 
 from stages.files.archives import write_zip
 from stages.runtime.engine import ordered_map
@@ -45,34 +45,34 @@ def test_results_come_in_order_without_taking_all_items_at_once(engine: str) -> 
             taken += 1
             yield number
 
-    results = ordered_map(square, items(), engine, 2)
+    results = ordered_map(square, items(), runtime(engine, 2))
     assert next(results) == 0
     assert taken <= 8
     assert list(results) == [n * n for n in range(1, 40)]
 
 
 def test_processes_are_others() -> None:
-    assert os.getpid() not in ordered_map(process_of, range(4), "processes", 1)
-    assert set(ordered_map(process_of, range(4), "serial", 1)) == {os.getpid()}
+    assert os.getpid() not in ordered_map(process_of, range(4), runtime("processes", 1))
+    assert set(ordered_map(process_of, range(4), runtime("serial", 1))) == {os.getpid()}
 
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
 def test_an_error_keeps_its_sentence(engine: str) -> None:
-    results = ordered_map(square, [1, 2, -3, 4], engine, 1)
+    results = ordered_map(square, [1, 2, -3, 4], runtime(engine, 1))
     with pytest.raises(UserError, match=r"^-3 is negative\.$"):
         list(results)
 
 
 def test_killed_worker_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"^A worker process was killed.* runtime\.workers"):
-        list(ordered_map(die, range(6), "processes", 1))
+        list(ordered_map(die, range(6), runtime("processes", 1)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = (
-        "from stages.runtime.engine import ordered_map; from test_engine import note_process\n"
-        "if __name__ == '__main__': list(ordered_map(note_process, range(2), 'processes', 2))"
+        "from stages.runtime.engine import ordered_map; from test_engine import note_process, runtime\n"
+        "if __name__ == '__main__': list(ordered_map(note_process, range(2), runtime('processes', 2)))"
     )
     (tmp_path / "main.py").write_text(code)
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
@@ -84,7 +84,7 @@ def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert list(ordered_map(square, [], "serial", 0)) == []
+    assert list(ordered_map(square, [], runtime("serial", 0))) == []
 
 
 def test_zip_has_the_same_bytes_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,14 +18,11 @@ from samples import noise
 from demo.models import Model
 from stages import export
 from stages.deployment.model_card import ModelCard, from_texts, to_texts
-from stages.deployment.onnx_export import write_keras, write_onnx
-from stages.files.tables import read_table, write_table
-from stages.network import model
-from stages.network.backend import keras
+from stages.deployment.onnx_export import write_onnx
 from stages.network.model import save_weights
 from stages.runtime import params
 from stages.runtime.errors import UserError
-from stages.training import shipped
+from stages.training import presets, teachers
 from tools import ship
 
 ROOT = Path(__file__).parent.parent
@@ -58,13 +53,12 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
 def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]) -> None:
     assert run_stage("export") == ""
     metrics = json.loads((trained / "metrics/export.json").read_text(encoding="utf-8"))
-    assert metrics["after"]["difference"].keys() == {"onnx", "keras"}
     for name in ("before", "after"):
         card = Model(trained / f"data/export/{name}.onnx").card
         assert (card.name, card.emotions, card.size) == (name, PARAMS["emotions"], 48)
         assert card.drawn == (name == "before")
         assert card.temperature == metrics[name]["temperature"]
-        assert (card.margin, card.search.side, card.unsure) == (0.1, 480, 0.4)
+        assert (card.crop.margin, card.crop.detect_side, card.export.unsure) == (0.1, 480, 0.4)
         # Error rates on drawn faces say nothing of a model of real ones.
         dataset = {"before": "fer2013", "after": "korean"}[name]
         assert card.recognised == {dataset: dict.fromkeys(EMOTIONS, 0.5)}
@@ -82,29 +76,22 @@ def test_missing_results_are_one_sentence(trained: Path, run_stage: Callable[...
     assert run_stage("export").startswith("error: metrics/evaluate.json is missing")
 
 
-@pytest.mark.parametrize("form", ["onnx", "keras"])
-def test_forms_answer_alike(form: str, tmp_path: Path) -> None:
-    network, path, pictures = random_network(48, 3, 1), tmp_path / f"after.{form}", drawn_faces(100)
-    {"onnx": write_onnx, "keras": write_keras}[form](network, card("after"), path)
-    expected = network.predict_on_batch(pictures[..., np.newaxis])
-    assert np.ptp(expected, axis=0).min() > 0.3
-    assert export.difference(export.READ[form](path), pictures, expected) < 1e-4
-
-
-def test_forms_that_differ_stop_the_stage() -> None:
-    pictures = noise(1, 3, 48, 48)
-    with pytest.raises(RuntimeError, match=r"differ by 0\.001"):
-        export.difference(lambda pictures: np.full((3, 2), 0.501), pictures, np.full((3, 2), 0.5))
+def test_a_file_answers_as_its_network(tmp_path: Path) -> None:
+    network, path, pictures = random_network(48, 3, 1), tmp_path / "after.onnx", drawn_faces(100)
+    write_onnx(network, card("after"), path)
+    assert np.ptp(network.predict_on_batch(pictures[..., np.newaxis]), axis=0).min() > 0.3
+    assert export.check_answers(path, network, pictures) < 1e-4
+    with pytest.raises(RuntimeError, match=r"after\.onnx differs from its network"):
+        export.check_answers(path, random_network(48, 3, 2), pictures)
 
 
 WRITE = """
 from pathlib import Path
 from networks import card, random_network
-from stages.deployment.onnx_export import write_keras, write_onnx
+from stages.deployment.onnx_export import write_onnx
 network = random_network(48, 3, 2)
 random_network(48, 3, 3)
 write_onnx(network, card("after"), Path("after.onnx"))
-write_keras(network, card("after"), Path("after.keras"))
 """
 
 
@@ -113,25 +100,14 @@ def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", WRITE], cwd=tmp_path, env=environment, check=True, capture_output=True)
     network = random_network(48, 3, 2)
     write_onnx(network, card("after"), tmp_path / "again.onnx")
-    write_keras(network, card("after"), tmp_path / "again.keras")
-    for form in ("onnx", "keras"):
-        assert (tmp_path / f"again.{form}").read_bytes() == (tmp_path / f"after.{form}").read_bytes()
-
-
-def test_keras_file_holds_the_card(tmp_path: Path) -> None:
-    path = tmp_path / "after.keras"
-    write_keras(random_network(48, 3, 1), card("after"), path)
-    with zipfile.ZipFile(path) as archive:
-        metadata = json.loads(archive.read("metadata.json"))
-    assert from_texts(metadata, "after.keras") == card("after")
-    assert metadata["keras_version"] == keras.__version__
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "after.onnx").read_bytes()
 
 
 def test_card_survives_as_texts() -> None:
     texts = to_texts(card("after"))
     assert from_texts(texts | {"author": "somebody"}, "x") == card("after")
     assert json.loads(texts["emotions"])["happy"] == "기쁨"
-    for field in ModelCard._fields:
+    for field in ModelCard.model_fields:
         with pytest.raises(UserError, match=r"model\.onnx lacks"):
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
@@ -155,27 +131,17 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     pictures = noise(1, 5, 48, 48)
     assert (copy.predict(pictures) == original.predict(pictures)).all()
     onnx.checker.check_model(onnx.load(files[0]))
-    assert shipped.network("mine", 3).count_params() == model.for_training(48, 3).count_params()
-    save_weights(random_network(48, 3, 7), Path("weights/other.weights.h5"))
-    shutil.copy("weights/mine.yaml", "weights/other.yaml")
-    middle = pictures[:, 2:46, 2:46, np.newaxis]
-    one, other, both = (
-        shipped.mean_of(names, 3).predict_on_batch(middle) for names in (["mine"], ["other"], ["mine", "other"])
-    )
-    assert (one == shipped.network("mine", 3).predict_on_batch(middle)).all()
-    assert np.abs(one - other).max() > 0.01
-    assert np.allclose(both, (one + other) / 2, atol=1e-6)
+    with pytest.raises(UserError, match=r"weights/mine\.onnx, .* would be overwritten; take another name"):
+        ship.ship("mine", "before", "abc")
+    settings = params.load()
+    preset = presets.preset_of("mine")
+    assert preset.trained_on == presets.TrainedOn(fer2013="files", korean=False)
+    assert (preset.model, preset.pretrain, preset.finetune) == (settings.model, settings.pretrain, None)
     csv = Path("data/csvs/fer2013/merged.csv")
-    shipped.check("mine", list(params.emotions()), 48, shipped.ARCHITECTURE, csv)
-    with pytest.raises(UserError, match=r"image\.size is 40, but weights/mine\.yaml has 48"):
-        shipped.check("mine", list(params.emotions()), 40, [], csv)
-    assert ship.describe("after")["data"] == {"fer2013": "files", "korean": True}
-    assert ship.describe("after").keys() - ship.describe("before").keys() == {"finetune"}
-    # The same pictures read from fer2013.csv have other ids, so that others of them are validation.
-    table = read_table(csv).assign(id=[f"train/happy/{number:05}" for number in range(len(read_table(csv)))])
-    write_table(table, Path("lines.csv"))
-    with pytest.raises(UserError, match=r"mine\.yaml was made with FER2013 as Kaggle's folders .* point data\.fer2013"):
-        shipped.check("mine", list(params.emotions()), 48, [], Path("lines.csv"))
+    presets.check("mine", preset, settings, presets.ARCHITECTURE, 48, presets.form_of(csv))
+    after = ship.preset("after", settings)
+    assert after.trained_on == presets.TrainedOn(fer2013="files", korean=True)
+    assert after.finetune == settings.finetune
     whole = Path("data/arrays/korean/train.npy").read_bytes()
     np.save("data/arrays/korean/train.npy", noise(99, 60, 48, 48))
     with pytest.raises(UserError, match="data/ is not as it was"):
@@ -185,9 +151,25 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     with pytest.raises(UserError, match="was made from other weights"):
         ship.ship("mine", "before", "abc")
     assert run_stage("export") == ""
-    set_params({"model.view": 40})
+    set_params({"model.input_size": 40})
     with pytest.raises(UserError, match=r"params\.yaml is not as it was"):
         ship.ship("mine", "before", "abc")
+
+
+def test_teachers_answer_with_their_mean(place: Path) -> None:
+    for name, seed in (("one", 1), ("other", 2)):
+        save_weights(random_network(48, 3, seed), Path(f"weights/{name}.weights.h5"))
+        values = {key: PARAMS[key] for key in ("emotions", "image", "model", "augment", "pretrain")}
+        values["index"] = {"fer2013": PARAMS["index"]["fer2013"]}
+        Path(f"weights/{name}.yaml").write_text(json.dumps(values), encoding="utf-8")
+    settings, middle = params.Model(**PARAMS["model"]), noise(1, 5, 44, 44, 1)
+    one, other, both = (
+        teachers.ensemble(names, settings, 3).predict_on_batch(middle)
+        for names in (["one"], ["other"], ["one", "other"])
+    )
+    assert (one == teachers.network("one", settings, 3).predict_on_batch(middle)).all()
+    assert np.abs(one - other).max() > 0.01
+    assert np.allclose(both, (one + other) / 2, atol=1e-6)
 
 
 def test_a_changed_tree_ships_nothing(place: Path) -> None:

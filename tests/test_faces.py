@@ -4,31 +4,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from samples import face_photo, noise
+from conftest import PARAMS
+from samples import changed, face_photo, noise
 
 from stages.faces import detection
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_square, reference_box, square_around
-from stages.faces.detection import Search, find_faces
+from stages.faces.detection import find_faces
 from stages.runtime.errors import UserError
+from stages.runtime.params import Crop
 
-HAAR = Search("haar", 480, 0.1, "haarcascade_frontalface_default.xml", 1.1, 5, 0.6)
-YUNET = HAAR._replace(detector="yunet")
+HAAR = Crop(**PARAMS["crop"])
+YUNET = changed(HAAR, detector="yunet")
 DETECTORS = pytest.mark.parametrize("search", [HAAR, YUNET], ids=["haar", "yunet"])
 LEFT, RIGHT = Box(0.0, 0.0, 10.0, 10.0), Box(20.0, 0.0, 32.0, 12.0)
 
 
 @DETECTORS
-def test_finds_the_face(search: Search) -> None:
+def test_finds_the_face(search: Crop) -> None:
     picture, box = face_photo(2)
     (found,) = find_faces(picture, search)
     assert overlap(found, box) > 0.4
-    assert find_faces(picture, search._replace(smallest=0.9)) == []
+    assert find_faces(picture, changed(search, smallest_face=0.9)) == []
     assert find_faces(np.zeros((1, 1), np.uint8), search) == []
 
 
 @DETECTORS
-def test_grey_and_colour_alike(search: Search) -> None:
+def test_grey_and_colour_alike(search: Crop) -> None:
     picture, _ = face_photo(2)
     (grey,), (colour,) = find_faces(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), search), find_faces(picture, search)
     assert overlap(grey, colour) > 0.9
@@ -36,11 +38,11 @@ def test_grey_and_colour_alike(search: Search) -> None:
 
 @DETECTORS
 @pytest.mark.parametrize("factor", [1.7, 4, 9.3])
-def test_same_face_whatever_the_size_of_the_picture(search: Search, factor: float) -> None:
+def test_same_face_whatever_the_size_of_the_picture(search: Crop, factor: float) -> None:
     picture, _ = face_photo(2)
-    (face,) = find_faces(picture, search._replace(side=200))
+    (face,) = find_faces(picture, changed(search, detect_side=200))
     large = cv2.resize(picture, None, fx=factor, fy=factor)
-    (found,) = find_faces(large, search._replace(side=200))
+    (found,) = find_faces(large, changed(search, detect_side=200))
     assert overlap(found, face.scaled(factor)) > 0.85
 
 
@@ -60,8 +62,8 @@ def test_yunet_finds_turned_faces_that_the_cascade_misses() -> None:
 
 def test_certainty_that_no_face_reaches() -> None:
     picture, _ = face_photo(2)
-    assert len(find_faces(picture, YUNET._replace(confidence=0.01))) >= 1
-    assert find_faces(picture, YUNET._replace(confidence=1)) == []
+    assert len(find_faces(picture, changed(YUNET, confidence=0.01))) >= 1
+    assert find_faces(picture, changed(YUNET, confidence=1)) == []
 
 
 def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
@@ -72,7 +74,7 @@ def test_the_network_is_the_one_of_the_opencv_zoo() -> None:
 
 def test_no_square_can_overlap_a_long_box_by_much() -> None:
     picture, _ = face_photo(2)
-    assert find_faces(picture, HAAR, Box(10, 200, 390, 240), 0.9) == []
+    assert find_faces(picture, changed(HAAR, min_overlap=0.9), Box(10, 200, 390, 240)) == []
 
 
 @pytest.mark.parametrize("min_overlap", [0, 0.3, 0.6])
@@ -81,7 +83,7 @@ def test_search_near_a_box_finds_what_counts_there(min_overlap: float) -> None:
     everywhere = find_faces(two, HAAR)
     assert len(everywhere) == 2
     for face in everywhere:
-        found = find_faces(two, HAAR, face.scaled(1.02), min_overlap)
+        found = find_faces(two, changed(HAAR, min_overlap=float(min_overlap)), face.scaled(1.02))
         assert max(overlap(other, face) for other in found) > 0.8
 
 
@@ -107,25 +109,25 @@ def test_squares_that_overlap_a_box_lie_in_the_window(least: float, width: int, 
 def test_second_look_at_twice_the_size() -> None:
     picture, box = face_photo(2)
     small_face = cv2.copyMakeBorder(picture, 0, 2000, 0, 2000, cv2.BORDER_CONSTANT, value=(90, 90, 90))
-    search = HAAR._replace(side=260, smallest=0.02)  # 17 pixels wide then, less than the cascade's 24
+    search = changed(HAAR, detect_side=260, smallest_face=0.02)  # 17 pixels wide then, less than the cascade's 24
     (found,) = find_faces(small_face, search)
     assert overlap(found, box) > 0.4
-    assert find_faces(small_face, search._replace(side=130)) == []
-    assert overlap(find_faces(small_face, search, box, 0.3)[0], box) > 0.4
+    assert find_faces(small_face, changed(search, detect_side=130)) == []
+    assert overlap(find_faces(small_face, search, box)[0], box) > 0.4
     # A face elsewhere does not end the search near a box.
     beside = small_face.copy()
     beside[-1600:, -1600:] = cv2.resize(face_photo(0)[0][:380, :380], (1600, 1600))
-    assert max(overlap(face, box) for face in find_faces(beside, search, box, 0.3)) > 0.4
+    assert max(overlap(face, box) for face in find_faces(beside, search, box)) > 0.4
 
 
 def test_search_near_a_box_leaves_out_what_cannot_count() -> None:
     picture, box = face_photo(2)
-    assert find_faces(picture, HAAR, Box(0, 0, 40, 40), 0.3) == []
-    assert find_faces(picture, HAAR, box.scaled(1.02), 0.3) != []
+    assert find_faces(picture, HAAR, Box(0, 0, 40, 40)) == []
+    assert find_faces(picture, HAAR, box.scaled(1.02)) != []
 
 
 def test_candidates_come_in_one_order() -> None:
-    found = find_faces(face_photo(0)[0], HAAR._replace(scale_step=1.05, neighbors=0, smallest=0.05))
+    found = find_faces(face_photo(0)[0], changed(HAAR, scale_factor=1.05, min_neighbors=0, smallest_face=0.05))
     assert len(found) > 5
     assert found == sorted(found)
 
@@ -134,11 +136,11 @@ def test_candidates_come_in_one_order() -> None:
 @pytest.mark.parametrize("name", ["face.xml", "haarcascade_license_plate_rus_16stages.xml"])
 def test_unknown_cascade_is_one_sentence(name: str) -> None:
     with pytest.raises(UserError, match=rf"crop\.cascade is '{name}', but OpenCV ships .*frontalface_default\.xml"):
-        find_faces(np.zeros((9, 9), np.uint8), HAAR._replace(cascade=name))
+        find_faces(np.zeros((9, 9), np.uint8), changed(HAAR, cascade=name))
 
 
 def test_a_cascade_from_memory_finds_what_it_finds_from_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    loose = HAAR._replace(neighbors=0)
+    loose = changed(HAAR, min_neighbors=0)
     pictures = [face_photo(number)[0] for number in range(3)]
     found = [find_faces(picture, loose) for picture in pictures]
     path = Path(cv2.__file__).parent / "data" / HAAR.cascade

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import params_with
 
 from stages.runtime import errors
 from tools.gate import falls, main
@@ -52,7 +53,7 @@ def repository(tmp_path: Path) -> Path:
     """A repository with two commits, both of the same figures."""
     (tmp_path / "metrics").mkdir()
     (tmp_path / "dvc.yaml").write_text("metrics:\n  - metrics/evaluate.json\n", encoding="utf-8")
-    (tmp_path / "params.yaml").write_text("limits: {fall: 0.1}\n", encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(json.dumps(params_with({})), encoding="utf-8")
     assert run(tmp_path, "git init -q && dvc init -q").returncode == 0
     write(tmp_path, FIGURES)
     commit(tmp_path)
@@ -87,7 +88,8 @@ def test_a_fall_is_named_and_fails(repository: Path) -> None:
     assert code == 1
     assert output == (
         "error: recall of sad (fer2013, before transfer) fell from 60.0% to 30.0%; recall of happy (korean, after "
-        "transfer) fell from 90.0% to 75.0%. limits.fall in params.yaml allows 10 points; find out why, or raise it.\n"
+        "transfer) fell from 90.0% to 75.0%. limits.max_drop in params.yaml allows 10 points; find out "
+        "why, or raise it.\n"
     )
 
 
@@ -116,7 +118,7 @@ def test_the_limit_is_a_param(set_params: Callable[..., None], monkeypatch: pyte
     name = "korean.after.happy.recall"
 
     def stop(limit: float) -> str:
-        set_params({"limits.fall": limit})
+        set_params({"limits.max_drop": limit})
         Path("metrics").mkdir(exist_ok=True)
         Path("metrics/evaluate.json").touch()
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"metrics/evaluate.json": {name: FALL}})))
@@ -128,7 +130,7 @@ def test_the_limit_is_a_param(set_params: Callable[..., None], monkeypatch: pyte
 
     assert stop(0.15) == ""
     assert "recall of happy (korean, after transfer) fell from 90.0% to 75.0%" in stop(0.14)
-    assert "limits.fall is 2, but must be a number from 0 to 1" in stop(2)
+    assert "limits.max_drop is 2, but must be a number from 0 to 1" in stop(2)
 
 
 def test_rises_new_figures_and_a_fall_by_just_the_limit_pass() -> None:

@@ -7,31 +7,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from conftest import PARAMS, ROOT
 from ruamel.yaml import YAML
+from samples import changed
 
 from stages.network import model
 from stages.network.backend import keras
 from stages.runtime import params
 from stages.runtime.errors import UserError
+from stages.training.presets import preset_of
 
-ROOT = Path(__file__).parent.parent
-SMALL: dict[str, Any] = {
-    "blocks": [[4], [6, 6]],
-    "first_padding": "same",
-    "dropout_odd": 0.1,
-    "dropout_even": 0.0,
-    "dropout_head": 0.1,
-    "norm_momentum": 0.9,
-    "head": "average",
-    "dense": [],
-    "mirror": False,
-    "precision": "float32",
-    "fused": True,
-}
+SMALL = params.Model(**PARAMS["model"] | {"input_size": 16, "blocks": [[4], [6, 6]], "mirror": False})
 
 
-def small(**changes: Any) -> keras.Model:
-    return model.vgg(**{"size": 16, "view": 16, "classes": 3} | SMALL | changes)
+def small(size: int = 16, training: bool = True, **changes: Any) -> keras.Model:
+    return model.vgg(changed(SMALL, **changes), size, 3, training)
 
 
 def originals() -> dict[str, dict[str, Any]]:
@@ -43,68 +33,37 @@ def originals() -> dict[str, dict[str, Any]]:
             section = match[1]
         elif match := re.match(r"  # original: (.+)", line):
             value = match[1]
-        elif match := re.match(r"  (\w+):", line):
-            if value:
+        elif match := re.match(r"  (\w+):(?:.*# .*original: (.+))?", line):
+            if value := match[2] or value:
                 found.setdefault(section, {})[match[1]] = YAML(typ="safe", pure=True).load(value)
             value = ""
     return found
 
 
-def original_params() -> dict[str, dict[str, Any]]:
-    """params.yaml with these values."""
-    document: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(
-        (ROOT / "params.yaml").read_text(encoding="utf-8")
-    )
-    for section, values in originals().items():
-        document[section] |= values
-    return document
-
-
-def test_original_network_has_its_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = original_params()
-    YAML().dump(document, tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    network = model.for_training(224, 5)
+def test_original_network_has_its_parameters() -> None:
+    network = model.for_training(preset_of("original").model, 5)
     assert network.count_params() == 93_561_285
     assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == 93_557_445
     assert network.get_layer("block1_conv1").output.shape[1:] == (222, 222, 64)
-    assert document["pretrain"]["batch_size"] == 8
-    assert document["augment"]["rotation"] == 30
 
 
-def test_the_command_for_the_original_sets_its_values() -> None:
-    text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
-    command = text[text.index("-S image.size=224") :].partition("```")[0]
-    named: dict[str, dict[str, Any]] = {}
-    for section, key, value in re.findall(r"-S '?(\w+)\.([\w.]+)=([^\s']+)", command):
-        named.setdefault(section, {})[key] = YAML(typ="safe", pure=True).load(value)
-    for section in ("image", "model", "augment", "pretrain"):
-        assert named[section] == originals()[section]
+def test_the_preset_of_the_original_has_the_values_that_the_manual_names() -> None:
+    preset = preset_of("original").model_dump()
+    for section in ("image", "model", "augment", "pretrain", "finetune"):
+        named = originals()[section]
+        assert named
+        assert {key: preset[section][key] for key in named} == named
 
 
-def test_default_network_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert model.for_training(48, 5).count_params() == 590_245  # as the documents say
+def test_default_network_is_small() -> None:
+    assert model.for_training(params.load().model, 5).count_params() == 590_245  # as the documents say
 
 
-def test_rate_as_dvc_writes_it_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "params.yaml").write_text("finetune:\n  lr: 1e-05\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    assert params.section("finetune").number("lr", 0, 1) == 1e-5
-
-
-def test_blocks_are_lists_of_whole_numbers() -> None:
-    for wrong in ([], [[]], [16], [[16], [0]], [[True]], "16"):
-        with pytest.raises(UserError, match=r"model\.blocks is .* a list of lists of whole numbers from 1 to 64"):
-            params.Section("model", {"blocks": wrong}).integer_lists("blocks", 1, 64)
-
-
-def test_too_many_blocks_for_the_picture() -> None:
+def test_as_many_blocks_as_the_picture_can_be_halved() -> None:
     assert small(blocks=[[2]] * 4).get_layer("block4_pool").output.shape[1:] == (1, 1, 2)
-    with pytest.raises(UserError, match="5 blocks, each of which halves the picture, and 16 pixels are too few"):
-        small(blocks=[[2]] * 5)
-    with pytest.raises(UserError, match="too few"):
-        small(blocks=[[2]] * 4, first_padding="valid")
+    for wrong in ({"blocks": [[2]] * 5}, {"blocks": [[2]] * 4, "first_padding": "valid"}):
+        with pytest.raises(ValueError, match="each of which halves the picture"):
+            params.Model(**SMALL.model_dump() | wrong)
 
 
 def test_freeze() -> None:
@@ -115,8 +74,6 @@ def test_freeze() -> None:
     model.freeze(network, 1, batchnorm=True)
     frozen = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
     assert frozen == {"block1_conv1", "block1_norm1", "block2_norm1", "block2_norm2"}
-    with pytest.raises(UserError, match="frozen_blocks is 3, but `model:` has 2 blocks"):
-        model.freeze(network, 3, batchnorm=False)
 
 
 def test_weights_go_from_network_to_network(tmp_path: Path) -> None:
@@ -144,7 +101,7 @@ def test_weights_that_do_not_fit_end_in_a_sentence(tmp_path: Path, blocks: list[
 
 
 def test_mirror_is_the_mean_over_the_picture_and_its_mirror_image() -> None:
-    plain, mirror = small(), small(mirror=True)
+    plain, mirror = small(training=False), small(training=False, mirror=True)
     random = np.random.default_rng(0)
     plain.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in plain.get_weights()])
     mirror.set_weights(plain.get_weights())
@@ -155,7 +112,7 @@ def test_mirror_is_the_mean_over_the_picture_and_its_mirror_image() -> None:
 
 
 def test_the_network_looks_at_the_middle() -> None:
-    plain, part = small(size=16, view=16), small(size=21, view=16)
+    plain, part = small(16), small(21)
     random = np.random.default_rng(0)
     plain.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in plain.get_weights()])
     part.set_weights(plain.get_weights())
@@ -168,10 +125,3 @@ def test_mixed_precision_keeps_weights_and_probabilities_in_32_bits() -> None:
     assert {weight.dtype for weight in network.weights if "seed" not in weight.path} == {"float32"}
     assert network.get_layer("block1_conv1").compute_dtype == "bfloat16"
     assert network.output.dtype == "float32"
-
-
-def test_view_may_not_be_larger_than_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    YAML().dump(original_params(), tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"model\.view is 224, but the pictures are 48 pixels wide"):
-        model.for_training(48, 5)

@@ -1,89 +1,122 @@
+"""params.yaml and its schema: one sentence for each mistake, and code, manual and dvc.yaml hold together."""
+
+import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import CHANGES, ROOT, params_with
+from dvc.utils.hydra import apply_overrides
+from params_read import CLASSES, modules, read_in, section_of, sections_read_by
+from pydantic import BaseModel
+from ruamel.yaml import YAML
 
 from stages.runtime import errors, params
 from stages.runtime.errors import UserError
 
-TEXT = """
-finetune: {lr: 1e-05, epochs: 3, on: true, name: 기쁨, none: null, nan: .nan, names: [기쁨, b],
-  numbers: [1], twice: [b, b]}
-model: {blocks: [[16], [32, 32]], dense: []}
-index:
-  fer2013: {classes: {no: happy, fear: null}}
-emotions: {angry: 분노, happy: 기쁨}
-"""
+SetParams = Callable[..., None]
+STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
+UNTRACKED = {"data", "runtime", "limits"}
+MANUAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
-@pytest.fixture(autouse=True)
-def params_file(place: Path) -> Path:
-    (place / "params.yaml").write_text(TEXT, encoding="utf-8")
-    return place / "params.yaml"
-
-
-def test_values() -> None:
-    finetune = params.section("finetune")
-    assert finetune.number("lr", 0, 1) == 0.00001
-    assert finetune.integer("epochs", 1, 3) == 3
-    assert finetune.number("epochs", 3, 3) == 3.0
-    assert finetune.flag("on") is True
-    assert (finetune.optional_text("none"), finetune.optional_text("name")) == ("", "기쁨")
-    assert finetune.text("name") == finetune.choice("name", ["기쁨", "분노"]) == "기쁨"
-    assert (finetune.texts("names"), params.section("model").texts("dense")) == (["기쁨", "b"], [])
-    assert params.section("model").integer_lists("blocks", 1, 32) == [[16], [32, 32]]
-    assert params.section("model").integers("dense", 1, 9) == []
-    assert params.section("index.fer2013").table("classes") == {"no": "happy", "fear": None}
-    assert params.emotions() == {"angry": "분노", "happy": "기쁨"}
-    assert list(params.emotions()) == ["angry", "happy"]
-
-
-Reader = Callable[[params.Section], object]
+def wrong(set_params: SetParams, changes: dict[str, Any]) -> str:
+    """The sentence with which params.yaml is refused."""
+    set_params(changes)
+    with pytest.raises(UserError) as caught:
+        params.load()
+    message = str(caught.value)
+    assert message.startswith("params.yaml: ") and message.endswith((".", "?")) and "\n" not in message
+    return message.removeprefix("params.yaml: ")
 
 
 @pytest.mark.parametrize(
-    ("read", "message"),
+    ("key", "value", "expected"),
     [
-        (lambda s: s.number("gone", 0, 1), "finetune.gone is missing; it must be a number from 0 to 1"),
-        (lambda s: s.number("on", 0, 1), "finetune.on is True, but must be a number from 0 to 1"),
-        (lambda s: s.number("name", 0, 1), "finetune.name is '기쁨', but must be a number from 0 to 1"),
-        (lambda s: s.number("nan", 0, 1), "finetune.nan is nan, but must be a number from 0 to 1"),
-        (lambda s: s.number("lr", 0.1, 1), "finetune.lr is 1e-05, but must be a number from 0.1 to 1"),
-        (lambda s: s.number("epochs", 0, 2), "finetune.epochs is 3, but must be a number from 0 to 2"),
-        (lambda s: s.integer("lr", 0, 1), "finetune.lr is 1e-05, but must be a whole number from 0 to 1"),
-        (lambda s: s.integer("on", 0, 1), "finetune.on is True, but must be a whole number from 0 to 1"),
-        (lambda s: s.integer("epochs", 4, 9), "finetune.epochs is 3, but must be a whole number from 4 to 9"),
-        (lambda s: s.integer("none", 4, 9), "finetune.none is None, but must be a whole number from 4 to 9"),
-        (lambda s: s.flag("epochs"), "finetune.epochs is 3, but must be true or false"),
-        (lambda s: s.text("epochs"), "finetune.epochs is 3, but must be a text"),
-        (lambda s: s.optional_text("gone"), "finetune.gone is missing; it must be a text"),
-        (lambda s: s.optional_text("epochs"), "finetune.epochs is 3, but must be a text"),
-        (lambda s: s.choice("name", ["a", "b"]), "finetune.name is '기쁨', but must be one of a, b"),
-        (lambda s: s.integers("epochs", 0, 9), "finetune.epochs is 3, but must be a list of whole numbers from 0 to 9"),
-        (lambda s: s.texts("name"), "finetune.name is '기쁨', but must be a list of different texts"),
-        (lambda s: s.texts("numbers"), "finetune.numbers is [1], but must be a list of different texts"),
-        (lambda s: s.texts("twice"), "finetune.twice is ['b', 'b'], but must be a list of different texts"),
-        (lambda s: s.table("name"), "finetune.name is '기쁨', but must be a table"),
+        ("finetune.lr", 1.5, "1.5, but must be a number from 0 to 1"),
+        ("finetune.lr", "1e-4", '"1e-4", but must be a number from 0 to 1'),
+        ("finetune.lr", True, "true, but must be a number from 0 to 1"),
+        ("finetune.lr", None, "null, but must be a number from 0 to 1"),
+        ("finetune.lr", float("nan"), "NaN, but must be a number from 0 to 1"),
+        ("finetune.lr", float("inf"), "Infinity, but must be a number from 0 to 1"),
+        ("crop.margin", -0.41, "-0.41, but must be a number from -0.4 to 2"),
+        ("finetune.epochs", 3.0, "3.0, but must be a whole number from 1 to 10000"),
+        ("finetune.epochs", True, "true, but must be a whole number from 1 to 10000"),
+        ("finetune.epochs", 0, "0, but must be a whole number from 1 to 10000"),
+        ("pretrain.seed", 2**32, "4294967296, but must be a whole number from 0 to 4294967295"),
+        ("model.mirror", 1, "1, but must be true or false"),
+        ("model.mirror", "true", '"true", but must be true or false'),
+        ("crop.cascade", "", '"", but must be a text'),
+        ("crop.detector", "mtcnn", '"mtcnn", but must be one of haar, yunet'),
+        ("runtime.address", 8786, "8786, but must be a text or null"),
+        ("model.dense", [0], "0, but must be a list, each a whole number from 1 to 8192"),
+        ("model.dense", 5, "5, but must be a list, each a whole number from 1 to 8192"),
+        ("model.blocks", [], "[], but must be a list, each a list, each a whole number from 1 to 4096"),
+        ("model.blocks", [[]], "[], but must be a list, each a list, each a whole number from 1 to 4096"),
+        ("model.blocks", [[16, True]], "true, but must be a list, each a list, each a whole number from 1 to 4096"),
+        ("pretrain.teachers", [1], "1, but must be a list, each a text"),
+        ("finetune", None, "null, but must be a section with"),
+        ("emotions", {"angry": "분노"}, "but must be a table of lines"),
     ],
 )
-def test_bad_value_is_one_sentence_with_its_key(read: Reader, message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        read(params.section("finetune"))
-    assert str(caught.value).startswith(f"params.yaml: {message}")
+def test_wrong_value(set_params: SetParams, key: str, value: object, expected: str) -> None:
+    message = wrong(set_params, {key: value})
+    assert message.startswith(f"{key} is ") and expected in message
 
 
-@pytest.mark.parametrize("blocks", ["[]", "[[]]", "[16]", "[[16, true]]", "[[0]]", "[[33]]", "[[1.0]]", "x"])
-def test_bad_lists(params_file: Path, blocks: str) -> None:
-    params_file.write_text(f"model: {{blocks: {blocks}}}")
-    with pytest.raises(UserError, match=r"model\.blocks is .* a list of lists of whole numbers from 1 to 32"):
-        params.section("model").integer_lists("blocks", 1, 32)
+def test_a_number_as_dvc_writes_it(set_params: SetParams) -> None:
+    set_params()
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    lr = re.search(r'"finetune":.*?"lr": ([^,]+)', text, re.DOTALL)
+    assert lr
+    # `dvc exp run -S finetune.lr=1e-5` writes this; a YAML 1.1 reader takes it for a text.
+    Path("params.yaml").write_text(text[: lr.start(1)] + "1e-05" + text[lr.end(1) :], encoding="utf-8")
+    assert params.load().finetune.lr == 0.00001
+    set_params({"finetune.lr": 1})
+    assert params.load().finetune.lr == 1
 
 
-@pytest.mark.parametrize("name", ["gone", "index.gone", "finetune.lr", "finetune.lr.deep", "finetune.none"])
-def test_unknown_section(name: str) -> None:
-    with pytest.raises(UserError, match=rf"^params\.yaml has no section `{name}`"):
-        params.section(name)
+def test_missing_and_unknown_keys(set_params: SetParams) -> None:
+    values = params_with(CHANGES)
+    del values["crop"]["margin"]
+    message = wrong(lambda _: Path("params.yaml").write_text(json.dumps(values), encoding="utf-8"), {})
+    assert message == "crop.margin is missing; it must be a number from -0.4 to 2."
+    values["crop"]["margins"] = 0.1
+    message = wrong(lambda _: Path("params.yaml").write_text(json.dumps(values), encoding="utf-8"), {})
+    assert message == "crop.margins is unknown; did you mean crop.margin?"
+    assert "finetune" in wrong(set_params, {"fintune": {}})
+
+
+@pytest.mark.parametrize(("old", "new"), params.RENAMED.items())
+def test_an_old_name_is_told_the_new_one(set_params: SetParams, old: str, new: str) -> None:
+    assert params.describe(params.Params, *new.split(".")), f"{new} does not exist"
+    assert not params.describe(params.Params, *old.split(".")), f"{old} exists"
+    message = wrong(set_params, {old: 1})
+    assert old in message and new in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"sample.megapixels_low": 3.0}, ["sample.megapixels_low", "sample.megapixels_high"]),
+        ({"emotions": {"angry": "분노", "cross": "분노"}}, ["emotions"]),
+        ({"index.fer2013.classes": {"angry": "furious"}}, ["index.fer2013.classes", "furious"]),
+        ({"data.kroean": "x"}, ["kroean", "data", "index"]),
+        ({"model.input_size": 49}, ["model.input_size", "image.size"]),
+        ({"model.blocks": [[4]] * 6}, ["model.blocks", "model.input_size"]),
+        ({"finetune.frozen_blocks": 3}, ["finetune.frozen_blocks", "model.blocks"]),
+        ({"finetune.rehearsal": 0.99, "finetune.batch_size": 2}, ["finetune.rehearsal", "lower"]),
+        ({"finetune.rehearsal": 0.1, "finetune.batch_size": 2}, ["finetune.rehearsal", "raise"]),
+        ({"finetune.start": "scratch"}, ["finetune.start", "finetune.teacher_share"]),
+        ({"pretrain.teachers": ["a", "a"]}, ["pretrain.teachers"]),
+    ],
+)
+def test_values_that_do_not_fit_together(set_params: SetParams, changes: dict[str, Any], keys: list[str]) -> None:
+    message = wrong(set_params, changes)
+    assert all(key in message for key in keys)
 
 
 @pytest.mark.parametrize(
@@ -94,33 +127,128 @@ def test_unknown_section(name: str) -> None:
         (b"a: {b: \xff\xfe}\n", "is not valid YAML"),
         (b"a: 2020-13-45\n", "is not valid YAML"),
         (b"a: \x01\n", "is not valid YAML"),
-        (b"", "has no section `a`"),
-        (b"- 1\n", "has no section `a`"),
-        (b"a:\n", "has no section `a`"),
+        (b"", ": the file is null"),
+        (b"- 1\n", ": the file is [1]"),
+        (b"a:\n", ": a is unknown"),
     ],
 )
-def test_broken_file(params_file: Path, data: bytes, message: str) -> None:
-    params_file.write_bytes(data)
-    with pytest.raises(UserError, match=rf"^params\.yaml {message}"):
-        params.section("a")
+def test_broken_file(place: Path, data: bytes, message: str) -> None:
+    (place / "params.yaml").write_bytes(data)
+    with pytest.raises(UserError, match=rf"^params\.yaml ?{re.escape(message)}"):
+        params.load()
 
 
-def test_byte_order_mark(params_file: Path) -> None:
-    params_file.write_text(TEXT, encoding="utf-8-sig")
-    assert params.section("finetune").integer("epochs", 1, 3) == 3
+def test_missing_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^error: params\.yaml: No such file or directory\. Put this right"):
+        errors.run(lambda: print(params.load()))
+    assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("lines", ["{angry: 분노}", "{angry: 분노, sad: null}", "{angry: 분노, 1: 기쁨}"])
-def test_bad_emotions(params_file: Path, lines: str) -> None:
-    params_file.write_text(f"emotions: {lines}", encoding="utf-8")
-    with pytest.raises(UserError, match=r"emotions must be at least two lines of `english: korean`"):
-        params.emotions()
+def test_byte_order_mark(set_params: SetParams) -> None:
+    set_params()
+    path = Path("params.yaml")
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert params.load().crop.size == CHANGES["crop.size"]
 
 
-def test_one_word_for_two_emotions(params_file: Path) -> None:
-    params_file.write_text("emotions: {angry: 분노, cross: 분노}", encoding="utf-8")
-    with pytest.raises(UserError, match="names a Korean word twice"):
-        params.emotions()
+def leaves(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], str]]:
+    """Dotted name, class and key of each value."""
+    for name in schema.model_fields:
+        section = section_of(schema, name)
+        yield from leaves(section, f"{prefix}{name}.") if section else [(f"{prefix}{name}", schema, name)]
+
+
+LEAVES = {name: (schema, key) for name, schema, key in leaves(params.Params)}
+
+
+def test_checking_changes_no_value() -> None:
+    """So the schema need not be among a stage's deps: DVC compares the values."""
+    values = YAML(typ="safe", pure=True).load(MANUAL)
+    assert params.Params.model_validate(values).model_dump() == values
+
+
+def is_read(schema: type[BaseModel], key: str) -> bool:
+    """Whether a stage, a tool or the demo reads the value."""
+    roots = [path.relative_to(ROOT) for folder in ("stages", "tools", "demo") for path in (ROOT / folder).glob("*.py")]
+    files = {module for root in roots for module in modules(root)}
+    read = set().union(*map(read_in, files), read_in(Path("stages/runtime/params.py")))
+    return any((kind, key) in read for kind in schema.__mro__ if kind in CLASSES.values())
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_value_is_read(name: str) -> None:
+    assert is_read(*LEAVES[name])
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("Evaluate", "light"), ("Finetune", "input_size"), ("Pretrain", "shear"), ("Export", "seed")]
+)
+def test_a_value_that_only_another_section_has_is_not_read(section: str, key: str) -> None:
+    assert not is_read(CLASSES[section], key)
+
+
+def definitions(stage: str) -> list[dict[str, Any]]:
+    """A stage's definition in dvc.yaml, with `${key}` replaced by each key if it is a group."""
+    definition = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    if "foreach" not in definition:
+        return [definition]
+    text = json.dumps(definition["do"])
+    return [json.loads(text.replace("${key}", key)) for key in definition["foreach"]]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_tracks_exactly_the_sections_that_a_stage_reads(stage: str) -> None:
+    declared = set().union(*(definition["params"] for definition in definitions(stage)))
+    assert declared == sections_read_by(Path(f"stages/{stage}.py")) - UNTRACKED
+
+
+def comment_of(name: str) -> str:
+    """What the manual says of a value: the comment above it and behind it, or a line `# key: ...` of its section."""
+    *sections, key = name.split(".")
+    lines, start = MANUAL.splitlines(), 0
+    for depth, section in enumerate(sections):
+        start = next(n for n in range(start, len(lines)) if lines[n] == f"{'  ' * depth}{section}:") + 1
+    indent = "  " * len(sections)
+    place = next(n for n in range(start, len(lines)) if re.match(rf"{indent}{key}:", lines[n]))
+    first = place
+    while lines[first - 1].startswith(f"{indent}#"):
+        first -= 1
+    comments = [*(line.strip(" #") for line in lines[first:place]), lines[place].partition("#")[2]]
+    own = [line for line in comments if line.startswith(f"{key}: ")]
+    return " ".join(own or [line for line in comments if line] or [line for line in lines if f"# {key}: " in line])
+
+
+@pytest.mark.parametrize("name", [name for name in LEAVES if name.split(".")[0] not in ("emotions", "data")])
+def test_the_manual_gives_each_range(name: str) -> None:
+    allowed = params.describe(params.Params, *name.split("."))
+    comment = comment_of(name)
+    if numbers := re.search(r"from (\S+ to \S+)$", allowed):
+        assert re.search(rf"(?<![\d.]){re.escape(numbers[1])}(?![\d.]\d|\d)", comment)
+    for option in allowed.removeprefix("one of ").split(", ") if allowed.startswith("one of ") else ():
+        assert option in comment
+
+
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        (["finetune.lr=1e-4"], ["finetune.lr=0.001"]),
+        (
+            ["pretrain.weights=fer2013", "runtime.address=tcp://10.0.0.5:8786"],
+            ["pretrain.weights=null", "runtime.address=null"],
+        ),
+        (["robustness.blur=[3]", "pretrain.teachers=[fer2013]"], ["robustness.blur=[1,2,4]", "pretrain.teachers=[]"]),
+        (["model.blocks=[[8],[16,16]]"], ["model.blocks=[[16],[32,32],[64,64],[128,128],[256]]"]),
+    ],
+)
+def test_an_experiment_leaves_the_rest_of_the_manual_as_it_is(place: Path, there: list[str], back: list[str]) -> None:
+    """`dvc exp run -S` writes params.yaml with this function."""
+    (place / "params.yaml").write_text(MANUAL, encoding="utf-8")
+    apply_overrides("params.yaml", there)
+    changed = (place / "params.yaml").read_text(encoding="utf-8")
+    assert [line for line in MANUAL.splitlines() if "#" in line and line not in changed] == []
+    params.load()
+    apply_overrides("params.yaml", back)
+    assert (place / "params.yaml").read_text(encoding="utf-8") == MANUAL
 
 
 def stop(error: BaseException) -> str:
@@ -152,10 +280,3 @@ def test_hangul_on_any_console() -> None:
     errors.run(lambda: print("기쁨"))
     assert sys.stdout.encoding.lower() == "utf-8"
     assert sys.stdout.errors == "replace"
-
-
-def test_missing_params_file(params_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    params_file.unlink()
-    with pytest.raises(SystemExit, match=r"^error: params\.yaml: No such file or directory\. Put this right"):
-        errors.run(lambda: print(params.section("a")))
-    assert "Traceback" not in capsys.readouterr().err

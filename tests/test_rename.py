@@ -333,7 +333,7 @@ def test_label_files_that_disagree_on_the_split_leave_it_to_the_photo(place: Pat
     assert manifest("validation_happy")["id"].tolist() == [photo_id(names[1])]
 
 
-LIMITS = {"limits.rejected": 0.25, "limits.without_photo": 0.5}
+LIMITS = {"limits.max_rejected": 0.25, "limits.max_without_photo": 0.5}
 
 
 def test_a_class_that_is_missing_stops_it(place: Path, run_stage: Run, set_params: Callable[..., None]) -> None:
@@ -343,10 +343,10 @@ def test_a_class_that_is_missing_stops_it(place: Path, run_stage: Run, set_param
     assert run_stage("rename") == ""
     (root / "[원천]EMOIMG_슬픔_VALID.zip").unlink()
     assert run_stage("rename").startswith(
-        "error: validation sad: 10 of 10 label records have no photo; limits.without_photo in params.yaml allows 50%. "
-        "No archive holds any of its photos: the others of its archives are missing or damaged. "
+        "error: validation sad: 10 of 10 label records have no photo; limits.max_without_photo in params.yaml allows "
+        "50%. No archive holds any of its photos: the others of its archives are missing or damaged. "
     )
-    set_params(LIMITS | {"limits.without_photo": 1})
+    set_params(LIMITS | {"limits.max_without_photo": 1})
     assert run_stage("rename") == ""
     (root / "[원천]EMOIMG_슬픔_TRAIN_01.zip").unlink()
     assert run_stage("rename").startswith("error: data.korean has no photo of sad (슬픔): its archives are missing or ")
@@ -363,7 +363,7 @@ def test_most_records_without_a_photo(place: Path, run_stage: Run, set_params: C
 
 
 def test_photos_of_one_emotion_with_other_names(place: Path, run_stage: Run, set_params: Callable[..., None]) -> None:
-    set_params(LIMITS | {"limits.without_photo": 1})
+    set_params(LIMITS | {"limits.max_without_photo": 1})
     root = place / "korean"
     write_emotions(root, "training 슬픔")
     write_cp949_zip(root / "[원천]EMOIMG_슬픔_TRAIN_01.zip", {f"sad_{n:05}.jpg": b"x" for n in range(10)})

@@ -88,7 +88,7 @@ def test_fer2013_folder_and_archive_give_the_same(place: Path, run_stage: Run, s
     assert arrays("fer2013") == folder
     # Many unpack an archive beside itself.
     shutil.copy(place / "zipped/archive.zip", place / "fer/archive.zip")
-    set_params({"data.fer2013": "fer", "limits.rejected": 1})
+    set_params({"data.fer2013": "fer", "limits.max_rejected": 1})
     assert run_stage("resize", "fer2013") == ""
     assert account("fer2013")["rejected"]["face found twice"] == 6
     assert account("fer2013")["kept"] == metrics["kept"]
@@ -140,7 +140,7 @@ def test_size_and_direction(place: Path, run_stage: Run, set_params: Any) -> Non
         path = place / f"fer/train/sad/{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(picture, exif(6), quality=98))
-    set_params({"image.size": 24})
+    set_params({"image.size": 24, "model.input_size": 20})
     assert run_stage("resize", "fer2013") == ""
     shrunk, enlarged = open_array(Path("data/arrays/fer2013/train.npy"))
     area = cv2.resize(np.rot90(large, -1), (24, 24), interpolation=cv2.INTER_AREA)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from stages.evaluation import robustness
-from stages.evaluation.robustness import Distort, DistortedFaces, Robustness, some_faces
+from stages.evaluation.robustness import Distort, DistortedFaces, distortions, some_faces
 from stages.files.arrays import ArrayWriter
 from stages.network.inputs import Faces
+from stages.runtime import params
 
 ROOT = Path(__file__).parent.parent
 SIZE = 48
@@ -75,7 +76,7 @@ def test_size_keeps_the_shape_and_loses_detail() -> None:
 def test_each_is_harmless_at_first_and_worse_with_strength(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found: dict[str, list[float]] = {}
-    for name, strength, amount, function in Robustness.from_params().distortions:
+    for name, strength, amount, function in distortions(params.load().robustness):
         found.setdefault(name, []).append(distance(function(picture(), np.random.default_rng(1))))
         assert strength == (len(found[name]) if name != "none" else 0)
         assert (amount is None) == (name == "none")

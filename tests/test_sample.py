@@ -6,6 +6,7 @@ import json
 import unicodedata
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,29 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
+from samples import changed, runtime
 
 from stages import sample
 from stages.runtime.errors import UserError
+from stages.runtime.params import Sample
 from stages.synthetic import camera, fer2013_archive, korean_download, packing
 
 SEED = 3
 EMOTIONS = ["분노", "당황", "기쁨", "슬픔", "중립"]
+TINY = Sample(
+    seed=SEED,
+    fer_train=150,
+    fer_test=100,
+    people=12,
+    sessions=5,
+    shots=2,
+    megapixels_low=0.03,
+    megapixels_high=0.06,
+)
 
 
 def draw_korean(folder: Path, engine: str = "serial", emotions: list[str] = EMOTIONS) -> None:
-    sample.draw_korean(
-        folder, SEED, emotions, people=12, sessions=5, shots=2, megapixels=(0.03, 0.06), runtime=(engine, 2, "")
-    )
+    sample.draw_korean(folder, emotions, TINY, runtime(engine, 2))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +50,7 @@ def korean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = tmp_path_factory.mktemp("sample") / "archive.zip"
-    sample.draw_fer2013(archive, SEED, 150, 100, ("serial", 1, ""))
+    sample.draw_fer2013(archive, TINY, runtime("serial", 1))
     return archive
 
 
@@ -95,8 +106,8 @@ def test_outputs_do_not_depend_on_the_engine(korean: Path, tmp_path: Path) -> No
 
 
 def test_fer_archive_is_stable_and_follows_the_seed(fer: Path, tmp_path: Path) -> None:
-    sample.draw_fer2013(tmp_path / "again.zip", SEED, 150, 100, ("processes", 2, ""))
-    sample.draw_fer2013(tmp_path / "other.zip", SEED + 1, 150, 100, ("serial", 1, ""))
+    sample.draw_fer2013(tmp_path / "again.zip", TINY, runtime("processes", 2))
+    sample.draw_fer2013(tmp_path / "other.zip", changed(TINY, seed=SEED + 1), runtime("serial", 1))
     assert (tmp_path / "again.zip").read_bytes() == fer.read_bytes()
     assert (tmp_path / "other.zip").read_bytes() != fer.read_bytes()
 
@@ -275,15 +286,12 @@ def test_unknown_emotions_are_refused(tmp_path: Path) -> None:
         draw_korean(tmp_path / "korean", emotions=[*EMOTIONS, "졸림"])
 
 
-def test_main_reads_params_and_runtime_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    counts = "seed: 1, fer_train: 100, fer_test: 100, people: 10, sessions: 1, shots: 1"
-    text = f"""emotions: {{a: 기쁨, b: 중립}}
-sample: {{{counts}, megapixels_low: 0.03, megapixels_high: 0.03}}
-"""
+def test_main_reads_params_and_runtime_changes_nothing(set_params: Callable[..., None]) -> None:
+    tiny = {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 1, "shots": 1}
+    tiny |= {"megapixels_low": 0.03, "megapixels_high": 0.03}
     digests = []
-    for runtime in ("{engine: serial, workers: 1, address: null}", "{engine: processes, workers: 2, address: null}"):
-        Path("params.yaml").write_text(f"{text}runtime: {runtime}\n", encoding="utf-8")
+    for engine in ("serial", "processes"):
+        set_params({f"sample.{key}": value for key, value in tiny.items()} | {"runtime.engine": engine})
         sample.main()
         digests.append(digest(Path("data")))
     assert digests[0] == digests[1] and "sample/fer2013/archive.zip" in digests[0]

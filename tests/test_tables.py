@@ -72,7 +72,7 @@ def test_too_many_rejected(capsys) -> None:
     with pytest.raises(UserError) as caught:
         check_share("photos", counts_, 0.24, listed, ["not used"])
     assert str(caught.value).startswith("photos: 2 of 8 rejected, 1 of them for the reason 'broken'; ")
-    assert "limits.rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
+    assert "limits.max_rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
     with pytest.raises(UserError, match=r"4 of 10 rejected, 2 of them for the reason 'not used'"):
         check_share("photos", counts_, 0.39, listed)
     check_share("none", metrics.account("none", 0, 0, []), 0, listed)

@@ -82,7 +82,8 @@ def tiny(place: Path) -> Path:
     """The committed params.yaml, with a network and trainings so small that they take seconds."""
     document: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     document["emotions"] = {"angry": "분노", "happy": "기쁨", "sad": "슬픔"}
-    document["model"] |= {"view": SIZE, "blocks": [[4], [6]]}
+    document["index"]["fer2013"]["classes"] = {"angry": "angry", "happy": "happy", "sad": "sad"}
+    document["model"] |= {"input_size": SIZE, "blocks": [[4], [6]]}
     for section in ("pretrain", "finetune"):
         document[section] |= {"epochs": 1, "batch_size": 8}
     document["pretrain"] |= {"weights": None, "teachers": []}  # it is to train, and by itself

@@ -18,7 +18,7 @@ FIGURES = ("recall", "precision")
 
 def main() -> None:
     """Read the differences from standard input; stop, naming each emotion that fell too far."""
-    limit = params.section("limits").number("fall", 0, 1)
+    limit = params.load().limits.max_drop
     try:
         changed = json.load(sys.stdin)
     except json.JSONDecodeError:
@@ -30,7 +30,8 @@ def main() -> None:
     found = falls(changed.get(METRICS.as_posix(), {}), limit)
     if found:
         raise UserError(
-            f"{'; '.join(found)}. limits.fall in params.yaml allows {100 * limit:g} points; find out why, or raise it."
+            f"{'; '.join(found)}. limits.max_drop in params.yaml allows {100 * limit:g} points; find out why,"
+            " or raise it."
         )
     print(f"No emotion's {' or '.join(FIGURES)} fell by more than {100 * limit:g} points.")
 

@@ -12,18 +12,17 @@ import argparse
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import onnx
 from ruamel.yaml import YAML
 
 from demo.models import Model
 from stages.deployment.model_card import to_texts
-from stages.export import DATASETS, EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
+from stages.export import EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
 from stages.pretrain import CSV
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.training.shipped import FOLDER, ids_of
+from stages.training.presets import FOLDER, Preset, Splits, TrainedOn, form_of
 
 
 def main() -> None:
@@ -64,15 +63,14 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
     if not source.exists() or not weights.exists():
         raise UserError(f"{source} or {weights} is missing; make them with `dvc repro export`.")
-    card = Model(source).card
+    card, settings = Model(source).card, params.load()
     if card.provenance["weights"] != digest(weights):
         raise UserError(f"{source} was made from other weights than {weights}; make it again with `dvc repro export`.")
-    if card.provenance["params"] != digest_of_params():
+    if card.provenance["params"] != digest_of_params(settings):
         raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
-    emotions = list(params.emotions())
-    if any(
-        card.provenance[dataset] != digest_of_data(dataset, faces_of(dataset, emotions).files) for dataset in DATASETS
-    ):
+    emotions = list(settings.emotions)
+    datasets = [origin.dataset for origin in MODELS.values()]
+    if any(card.provenance[name] != digest_of_data(name, faces_of(name, emotions).files) for name in datasets):
         raise UserError(f"data/ is not as it was when {source} was made; make it again with `dvc repro export`.")
     if card.drawn:
         raise UserError(
@@ -80,27 +78,32 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
         )
     FOLDER.mkdir(exist_ok=True)
     copies = [FOLDER / f"{name}.{ending}" for ending in ("onnx", "weights.h5", "yaml")]
+    if taken := [str(path) for path in copies if path.exists()]:
+        raise UserError(f"{', '.join(taken)} would be overwritten; take another name, or remove it first.")
     content = onnx.load_model_from_string(source.read_bytes())
-    card = card._replace(name=name, provenance=card.provenance | {"git": commit})
+    card = card.model_copy(update={"name": name, "provenance": card.provenance | {"git": commit}})
     onnx.helper.set_model_props(content, to_texts(card))
     copies[0].write_bytes(content.SerializeToString(deterministic=True))
     shutil.copyfile(weights, copies[1])
     with open(copies[2], "w", encoding="utf-8") as file:
         file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
-        YAML().dump(describe(model), file)
+        YAML().dump(preset(model, settings).model_dump(exclude_none=False), file)
     return copies
 
 
-def describe(model: str) -> dict[str, Any]:
+def preset(model: str, settings: params.Params) -> Preset:
     """All values that the weights of `model` follow from, and what they were trained on."""
     korean = model == "after"
-    names = ["image", "model", "augment", "pretrain", *(["finetune"] if korean else [])]
-    datasets = ["fer2013", *(["korean"] if korean else [])]
-    return {
-        "data": {"fer2013": ids_of(CSV), "korean": korean},
-        "emotions": params.emotions(),
-        "index": {dataset: params.section(f"index.{dataset}").values for dataset in datasets},
-    } | {name: params.section(name).values for name in names}
+    return Preset(
+        trained_on=TrainedOn(fer2013=form_of(CSV), korean=korean),
+        emotions=settings.emotions,
+        index=Splits(fer2013=settings.index.fer2013, korean=settings.index.korean if korean else None),
+        image=settings.image,
+        model=settings.model,
+        augment=settings.augment,
+        pretrain=settings.pretrain,
+        finetune=settings.finetune if korean else None,
+    )
 
 
 if __name__ == "__main__":

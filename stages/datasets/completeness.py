@@ -83,7 +83,7 @@ def check_photos(photos: Photos, limit: float) -> None:
                 else "No archive holds any of its photos"
             )
             raise UserError(
-                f"{split} {emotion}: {missing:,} of {expected:,} label records have no photo; limits.without_photo in "
-                f"params.yaml allows {limit:.0%}. {lie}: the others of its archives are missing or damaged. Fetch "
-                "them, or raise the limit to go on with what is there."
+                f"{split} {emotion}: {missing:,} of {expected:,} label records have no photo; "
+                f"limits.max_without_photo in params.yaml allows {limit:.0%}. {lie}: the others of its "
+                "archives are missing or damaged. Fetch them, or raise the limit to go on with what is there."
             )

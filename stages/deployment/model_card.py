@@ -1,49 +1,43 @@
 """What a model file says of itself, so that it can be used with nothing else at hand: as texts in its metadata."""
 
 import json
-from typing import NamedTuple
 
-from stages.faces.detection import Search
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from stages.runtime.errors import UserError
+from stages.runtime.params import Crop, Export
 
 
-class ModelCard(NamedTuple):
+class ModelCard(BaseModel):
     """How pictures come to the network, what its answers mean, and where it comes from."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
 
     name: str  # before or after transfer
     drawn: bool  # whether the faces that it was last trained on are drawn: it then proves the machinery and no more
     emotions: dict[str, str]  # English to Korean, in the order of the classes
     size: int  # the network takes grey pictures, float32 (n, size, size, 1) of values 0 to 255
-    search: Search  # how faces are found
-    margin: float  # and cut out: values of `crop:` in params.yaml
-    crop_size: int
-    quality: int
-    max_megapixels: float
+    crop: Crop  # how faces are found and cut out: `crop:` in params.yaml
+    export: Export  # how the answers are used: `export:` in params.yaml
     temperature: float  # of its probabilities; stages.evaluation.calibration applies it
-    unsure: float  # a largest probability below this is no answer
-    smoothing: float  # in video: values of `export:` in params.yaml
-    same_face: float
-    forget: float
     recognised: dict[str, dict[str, float]]  # share of the test faces that it recognised: data set -> emotion
     provenance: dict[str, str]  # SHA-256 of what it was made from
 
 
 def to_texts(card: ModelCard) -> dict[str, str]:
     """Each field as JSON."""
-    values = card._asdict() | {"search": card.search._asdict()}
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in card.model_dump().items()}
 
 
 def from_texts(texts: dict[str, str], file: str) -> ModelCard:
-    """The card that `to_texts` wrote; what else stands in the metadata is left out.
+    """The card that `to_texts` wrote; other metadata is ignored.
 
     Raises:
         UserError: the metadata of `file` is not complete.
     """
     try:
-        values = {name: json.loads(texts[name]) for name in ModelCard._fields}
-        return ModelCard(**values | {"search": Search(**values["search"])})
-    except (KeyError, ValueError, TypeError):
+        return ModelCard.model_validate({name: json.loads(texts[name]) for name in ModelCard.model_fields})
+    except (KeyError, ValueError, ValidationError):
         raise UserError(
             f"{file} lacks what the export stage of this version writes into a model; make it again with `dvc repro`."
         ) from None

@@ -1,15 +1,11 @@
-"""Write a network as files for use: ONNX and .keras, each with its model card inside, the same bytes every time."""
+"""Write a network as a file for use: ONNX, with its model card inside, the same bytes every time."""
 
-import json
 import warnings
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import onnx
 
 from stages.deployment.model_card import ModelCard, to_texts
-from stages.files.archives import write_zip
 from stages.files.replacing import replacing
 from stages.network.backend import keras
 
@@ -83,40 +79,3 @@ def _renamed_tensor(tensor: onnx.TensorProto, names: dict[str, str]) -> onnx.Ten
 def _batch_of(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
     sizes = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
     return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", *sizes[1:]])
-
-
-def write_keras(network: keras.Model, card: ModelCard, path: Path) -> None:
-    """Write the network as .keras; the card is beside Keras's version in the member metadata.json.
-
-    Keras writes the date, and addresses in memory as the names of shared objects; both are left out, which leaves the
-    network as it was: shared are only settings, never weights. It numbers operations that are no layers through the
-    process; here they are numbered through the network.
-    """
-    with replacing(path) as file:
-        keras.saving.save_model(network, file)
-        with zipfile.ZipFile(file) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        write_zip(file, _canonical_members(members, card).items())
-
-
-def _canonical_members(members: dict[str, bytes], card: ModelCard) -> dict[str, bytes]:
-    metadata = json.loads(members["metadata.json"])
-    del metadata["date_saved"]
-    members["metadata.json"] = _json(metadata | to_texts(card))
-    config = json.loads(members["config.json"])
-    operations = [layer["name"] for layer in config["config"]["layers"] if layer["module"] != "keras.layers"]
-    names = {name: f"operation{number}" for number, name in enumerate(operations)}
-    members["config.json"] = _json(_canonical_config(config, names))
-    return members
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _canonical_config(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _canonical_config(inner, names) for key, inner in value.items() if key != "shared_object_id"}
-    if isinstance(value, list):
-        return [_canonical_config(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value

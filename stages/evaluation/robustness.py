@@ -1,7 +1,6 @@
 """Test faces as worse cameras and worse light would show them: six distortions, each at several strengths."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 
 from stages.files.images import decode, encode_jpeg, resize
 from stages.network.inputs import Faces
-from stages.runtime import params
+from stages.runtime.params import Robustness
 
 Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -70,34 +69,24 @@ def none(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return picture
 
 
-@dataclass(frozen=True)
-class Robustness:
-    """How many faces are distorted how; a distortion is its name, strength, amount and function.
+def distortions(settings: Robustness) -> list[tuple[str, int, int | None, Distort]]:
+    """Name, strength, amount and function of each distortion that `robustness:` in params.yaml names.
 
     Strengths count from 1; `none` comes first, with strength 0 and no amount.
     """
-
-    seed: int
-    faces: int
-    distortions: Sequence[tuple[str, int, int | None, Distort]]
-
-    @classmethod
-    def from_params(cls) -> "Robustness":
-        """What the section `robustness:` of params.yaml describes."""
-        section = params.section("robustness")
-        amounts = (
-            (blur, section.integers("blur", 1, 100)),
-            (light, section.integers("light", 1, 100)),
-            (noise, section.integers("noise", 1, 255)),
-            (jpeg, section.integers("jpeg", 1, 100)),
-            (rotation, section.integers("rotation", 1, 180)),
-            (size, section.integers("size", 1, 100)),
-        )
-        distortions: list[tuple[str, int, int | None, Distort]] = [(none.__name__, 0, None, none)]
-        for distort, strengths in amounts:
-            for strength, amount in enumerate(strengths, 1):
-                distortions.append((distort.__name__, strength, amount, partial(distort, amount=amount)))
-        return cls(section.integer("seed", 0, 2**31 - 1), section.integer("faces", 1, 10_000_000), distortions)
+    amounts = {
+        blur: settings.blur,
+        light: settings.light,
+        noise: settings.noise,
+        jpeg: settings.jpeg,
+        rotation: settings.rotation,
+        size: settings.size,
+    }
+    found: list[tuple[str, int, int | None, Distort]] = [(none.__name__, 0, None, none)]
+    for distort, strengths in amounts.items():
+        for strength, amount in enumerate(strengths, 1):
+            found.append((distort.__name__, strength, amount, partial(distort, amount=amount)))
+    return found
 
 
 def some_faces(count: int, most: int, seed: int) -> np.ndarray:

@@ -2,83 +2,55 @@
 
 import functools
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from stages.faces.box import Box, overlap
 from stages.files.images import shrink
-from stages.runtime import params
 from stages.runtime.errors import UserError
+from stages.runtime.params import Crop
 
-DETECTORS = ("haar", "yunet")
 YUNET = Path(__file__).parent / "yunet/face_detection_yunet_2023mar.onnx"
 YUNET_SUPPRESSION = 0.3  # of two faces that overlap more, the less certain one is dropped: OpenCV's default
 
 
-class Search(NamedTuple):
-    """How faces are looked for: values of `crop:` in params.yaml."""
-
-    detector: str  # one of DETECTORS
-    side: int  # pixels of the longer side of the picture that is searched
-    smallest: float  # smallest face, as a share of the picture's shorter side
-    cascade: str
-    scale_step: float
-    neighbors: int
-    confidence: float
-
-
-def search_from_params() -> Search:
-    """The search that `crop:` in params.yaml describes."""
-    crop = params.section("crop")
-    return Search(
-        detector=crop.choice("detector", DETECTORS),
-        side=crop.integer("detect_side", 64, 4096),
-        smallest=crop.number("smallest_face", 0.01, 1),
-        cascade=crop.text("cascade"),
-        scale_step=crop.number("scale_step", 1.01, 2),
-        neighbors=crop.integer("neighbors", 0, 100),
-        confidence=crop.number("confidence", 0.01, 1),
-    )
-
-
-def find_faces(picture: np.ndarray, search: Search, near: Box | None = None, min_overlap: float = 0) -> list[Box]:
+def find_faces(picture: np.ndarray, crop: Crop, near: Box | None = None) -> list[Box]:
     """The faces in a picture, uint8 (height, width, 3) BGR or (height, width) grey; boxes in an order of their own.
 
-    Faces that overlap the box `near` by less than `min_overlap` are of no interest: they need not be found. If there is
-    none of interest, a second look is taken at twice the size.
+    Faces that overlap the box `near` by less than `crop.min_overlap` are of no interest: they need not be found. If
+    there is none of interest, a second look is taken at twice the size.
     """
     found: list[Box] = []
-    for side in (search.side, 2 * search.side):
+    for side in (crop.detect_side, 2 * crop.detect_side):
         small = shrink(picture, side)
         scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
-        if search.detector == "haar":
-            boxes = _haar(small, search, None if near is None else np.divide(near, scale), min_overlap)
+        if crop.detector == "haar":
+            boxes = _haar(small, crop, None if near is None else np.divide(near, scale))
         else:
-            boxes = _yunet(small, search)
+            boxes = _yunet(small, crop)
         # With several threads the candidates come in varying order.
         found = sorted(Box(*sides) for sides in (boxes * scale).tolist())
-        if any(near is None or overlap(face, near) >= min_overlap for face in found) or small is picture:
+        if any(near is None or overlap(face, near) >= crop.min_overlap for face in found) or small is picture:
             break
     return found
 
 
-def _haar(picture: np.ndarray, search: Search, near: np.ndarray | None, min_overlap: float) -> np.ndarray:
+def _haar(picture: np.ndarray, crop: Crop, near: np.ndarray | None) -> np.ndarray:
     """What a Haar cascade finds, float (faces, 4); only what may count if there is a `near`."""
     grey = cv2.equalizeHist(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
     height, width = grey.shape
-    smallest, largest = search.smallest * min(height, width), float(max(height, width))
+    smallest, largest = crop.smallest_face * min(height, width), float(max(height, width))
     left, top, right, bottom = 0, 0, width, height
     if near is not None:
-        window, least, most = overlapping_squares(near, max(min_overlap, 1e-6))
+        window, least, most = overlapping_squares(near, max(crop.min_overlap, 1e-6))
         smallest, largest = max(smallest, least), min(largest, most)
         left, top = np.maximum(window[:2], 0).astype(int)
         right, bottom = np.minimum(window[2:] + 1, (width, height)).astype(int)
-    found = _cascade(search.cascade).detectMultiScale(
+    found = _cascade(crop.cascade).detectMultiScale(
         grey[top:bottom, left:right],
-        scaleFactor=search.scale_step,
-        minNeighbors=search.neighbors,
+        scaleFactor=crop.scale_factor,
+        minNeighbors=crop.min_neighbors,
         minSize=(round(smallest),) * 2,
         maxSize=(round(largest),) * 2,
     )
@@ -119,16 +91,16 @@ def _cascade(name: str) -> cv2.CascadeClassifier:
     return classifier
 
 
-def _yunet(picture: np.ndarray, search: Search) -> np.ndarray:
+def _yunet(picture: np.ndarray, crop: Crop) -> np.ndarray:
     """What YuNet finds, float (faces, 4)."""
-    network = _network(search.confidence)
+    network = _network(crop.confidence)
     network.setInputSize(picture.shape[1::-1])
     found = network.detect(picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))[1]
     if found is None:
         return np.empty((0, 4))
     places, sizes = found[:, :2].astype(float), found[:, 2:4].astype(float)
     boxes = np.hstack([places, places + sizes])
-    kept: np.ndarray = boxes[sizes.min(axis=1) >= search.smallest * min(picture.shape[:2])]
+    kept: np.ndarray = boxes[sizes.min(axis=1) >= crop.smallest_face * min(picture.shape[:2])]
     return kept
 
 

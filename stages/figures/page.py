@@ -11,7 +11,7 @@ import numpy as np
 from stages.files.images import encode_jpeg
 from stages.files.replacing import replacing
 
-TEMPLATE = Path(__file__).parent / "report" / "page.html"
+TEMPLATE = Path(__file__).parent / "page.html"
 
 
 def render(path: Path, content: dict[str, Any]) -> None:

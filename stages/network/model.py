@@ -10,143 +10,79 @@ from stages.files.replacing import replacing
 from stages.network.backend import keras
 from stages.network.inputs import Faces
 from stages.network.normalization import FusedBatchNormalization, plain
-from stages.runtime import params
 from stages.runtime.errors import UserError, require
+from stages.runtime.params import Model
 
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 
 
-def vgg(
-    size: int,
-    view: int,
-    classes: int,
-    blocks: Sequence[Sequence[int]],
-    first_padding: str,
-    dropout_odd: float,
-    dropout_even: float,
-    dropout_head: float,
-    norm_momentum: float,
-    head: str,
-    dense: Sequence[int],
-    mirror: bool,
-    precision: str,
-    fused: bool,
-) -> keras.Model:
+def for_training(settings: Model, classes: int) -> keras.Model:
+    """The network that `model:` in params.yaml describes, with fresh weights; its input is what it looks at."""
+    return vgg(settings, settings.input_size, classes, training=True)
+
+
+def for_prediction(settings: Model, size: int, classes: int, weights: Path) -> keras.Model:
+    """The same network as it is used: for whole pictures of `size` pixels, with `weights` from `save_weights`."""
+    network = vgg(settings, size, classes, training=False)
+    load_weights(network, weights)
+    return network
+
+
+def vgg(settings: Model, size: int, classes: int, training: bool) -> keras.Model:
     """A VGG (Simonyan and Zisserman, 2015) with BatchNormalization (Ioffe and Szegedy, 2015).
 
     Pictures (n, size, size, 1) of values 0 to 255 go in, probabilities (n, classes) come out; the network looks at the
-    middle, `view` pixels wide. `blocks` lists the filters of each block's 3x3 convolutions (bias, ReLU, he_normal, then
-    BatchNormalization); 2x2 max-pooling and dropout end a block, with `dropout_odd` after blocks 1, 3, ... and
-    `dropout_even` after 2, 4, .... A BatchNormalization's running statistics keep `norm_momentum` of themselves in each
-    step. `head` is `flatten` or `average` (global average pooling); `dense` lists the ReLU
-    layers after it, and `dropout_head` applies after the first of them (without any: before the output).
-    With `mirror` the network sees each picture and its mirror image, and answers with the mean of both probabilities;
-    not meant for training. `precision` is float32 or mixed_bfloat16, in which all but the weights and the last layer
-    has 16 bits (Micikevicius et al., 2018). `fused` takes the faster BatchNormalization, which Keras alone cannot load.
+    middle, `input_size` pixels wide. `blocks` lists the filters of each block's 3x3 convolutions (bias, ReLU,
+    he_normal, then BatchNormalization); 2x2 max-pooling and dropout end a block. params.yaml explains the settings.
+
+    With `training` the precision is the one that the settings name (mixed_bfloat16: Micikevicius et al., 2018) and the
+    BatchNormalization the faster, fused one, which Keras alone cannot load. Without, it is float32, and with
+    `settings.mirror` the answer is the mean of the probabilities for the picture and its mirror image.
     """
     layers = keras.layers
-    normalization = FusedBatchNormalization if fused else layers.BatchNormalization
-    _check_view(view, len(blocks), first_padding)
+    normalization = FusedBatchNormalization if training else layers.BatchNormalization
+    precision = settings.precision if training else "float32"
+    mirror = settings.mirror and not training
     inputs = keras.Input((size, size, 1), name="picture")
     x = keras.ops.concatenate([inputs, keras.ops.flip(inputs, axis=2)], axis=0) if mirror else inputs
-    border = (size - view) // 2, size - view - (size - view) // 2
+    spare = size - settings.input_size
+    border = spare // 2, spare - spare // 2
     # Not CenterCrop: behind it, Keras exports a BatchNormalization as in training.
     x = layers.Cropping2D((border, border), name="view")(x)
     x = layers.Rescaling(1 / 255, dtype=precision, name="rescaling")(x)
-    for block, filters in enumerate(blocks, 1):
+    for block, filters in enumerate(settings.blocks, 1):
         for number, width in enumerate(filters, 1):
             x = layers.Conv2D(
                 width,
                 3,
-                padding=first_padding if block == number == 1 else "same",
+                padding=settings.first_padding if block == number == 1 else "same",
                 activation="relu",
                 kernel_initializer="he_normal",
                 dtype=precision,
                 name=f"block{block}_conv{number}",
             )(x)
-            x = normalization(momentum=norm_momentum, dtype=precision, name=f"block{block}_norm{number}")(x)
+            x = normalization(momentum=settings.norm_momentum, dtype=precision, name=f"block{block}_norm{number}")(x)
         x = layers.MaxPooling2D(dtype=precision, name=f"block{block}_pool")(x)
-        rate = dropout_odd if block % 2 else dropout_even
+        rate = settings.dropout_odd if block % 2 else settings.dropout_even
         x = layers.Dropout(rate, seed=block, dtype=precision, name=f"block{block}_dropout")(x)
-    x = layers.Flatten(name="flatten")(x) if head == "flatten" else layers.GlobalAveragePooling2D(name="average")(x)
-    for number, width in enumerate(dense, 1):
+    x = (
+        layers.Flatten(name="flatten")(x)
+        if settings.head == "flatten"
+        else layers.GlobalAveragePooling2D(name="average")(x)
+    )
+    for number, width in enumerate(settings.dense, 1):
         x = layers.Dense(
             width, activation="relu", kernel_initializer="he_normal", dtype=precision, name=f"dense{number}"
         )(x)
         if number == 1:
-            x = layers.Dropout(dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
-    if not dense:
-        x = layers.Dropout(dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
+            x = layers.Dropout(settings.dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
+    if not settings.dense:
+        x = layers.Dropout(settings.dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
     # Equal probabilities at first: random ones start so wrong that a short run does not recover.
     outputs = layers.Dense(classes, activation="softmax", kernel_initializer="zeros", name="emotion")(x)
     if mirror:
         outputs = keras.ops.mean(keras.ops.reshape(outputs, (2, -1, classes)), axis=0)
     return keras.Model(inputs, outputs, name="vgg")
-
-
-def _check_view(view: int, blocks: int, first_padding: str) -> None:
-    left = view - 2 if first_padding == "valid" else view
-    if left < 2**blocks:
-        raise UserError(
-            f"params.yaml: model.blocks has {blocks} blocks, each of which halves the picture, "
-            f"and {view} pixels are too few for that; use fewer blocks or a larger model.view."
-        )
-
-
-def view_from_params(size: int) -> int:
-    """The side, in pixels, of what the network looks at in pictures of `size` pixels."""
-    view = params.section("model").integer("view", 8, 1024)
-    if view > size:
-        raise UserError(f"params.yaml: model.view is {view}, but the pictures are {size} pixels wide; lower it.")
-    return view
-
-
-def for_training(size: int, classes: int) -> keras.Model:
-    """The network that the section `model:` of params.yaml describes, with fresh weights, for what it looks at."""
-    section = params.section("model")
-    view = view_from_params(size)
-    return from_section(section, view, view, classes, mirror=False, precision=precision_from_params(), fused=True)
-
-
-def for_prediction(size: int, classes: int, weights: Path) -> keras.Model:
-    """The same network as it is used: with `weights` that `save_weights` wrote, for whole pictures, in float32."""
-    section = params.section("model")
-    view, mirror = view_from_params(size), section.flag("mirror")
-    network = from_section(section, size, view, classes, mirror, precision="float32", fused=False)
-    load_weights(network, weights)
-    return network
-
-
-def threads_from_params() -> int:
-    """How many threads an operation is divided among."""
-    return params.section("model").integer("threads", 1, 256)
-
-
-def precision_from_params() -> str:
-    """The numbers in training: float32 or mixed_bfloat16."""
-    return params.section("model").choice("precision", ("float32", "mixed_bfloat16"))
-
-
-def from_section(
-    section: params.Section, size: int, view: int, classes: int, mirror: bool, precision: str, fused: bool
-) -> keras.Model:
-    """The network that a section `model:` describes, with fresh weights; the other arguments are those of `vgg`."""
-    return vgg(
-        size,
-        view,
-        classes,
-        blocks=section.integer_lists("blocks", 1, 4096),
-        first_padding=section.choice("first_padding", ("same", "valid")),
-        dropout_odd=section.number("dropout_odd", 0, 0.9),
-        dropout_even=section.number("dropout_even", 0, 0.9),
-        dropout_head=section.number("dropout_head", 0, 0.9),
-        norm_momentum=section.number("norm_momentum", 0, 0.9999),
-        head=section.choice("head", ("flatten", "average")),
-        dense=section.integers("dense", 1, 8192),
-        mirror=mirror,
-        precision=precision,
-        fused=fused,
-    )
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -196,9 +132,6 @@ def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
 
     A frozen BatchNormalization keeps its scale and shift and works with its running statistics, as in inference.
     """
-    names = {layer.name.partition("_")[0] for layer in model.layers if layer.name.endswith("_pool")}
-    if blocks > len(names):
-        raise UserError(f"params.yaml: finetune.frozen_blocks is {blocks}, but `model:` has {len(names)} blocks.")
     frozen = {f"block{number}" for number in range(1, blocks + 1)}
     for layer in model.layers:
         norm = batchnorm and isinstance(layer, keras.layers.BatchNormalization)

@@ -18,8 +18,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from stages.runtime import params
 from stages.runtime.errors import UserError
+from stages.runtime.params import Runtime
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ENGINES = ("serial", "processes", "dask")
 KILLED = (
     "A worker process was killed, mostly for want of memory. Lower runtime.workers in params.yaml and run the same "
     "command again."
@@ -36,30 +35,23 @@ KILLED = (
 ONE_AT_A_TIME = threading.Lock()
 
 
-def from_params() -> tuple[str, int, str]:
-    """Engine, workers and address from the section `runtime:` of params.yaml, as `ordered_map` takes them."""
-    runtime = params.section("runtime")
-    return runtime.choice("engine", ENGINES), runtime.integer("workers", 0, 1024), runtime.optional_text("address")
-
-
-def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], engine: str, workers: int, address: str = ""
-) -> Iterator[Result]:
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], runtime: Runtime) -> Iterator[Result]:
     """Yield `function(item)` for each item, in the order of the items, whichever engine does the work.
 
-    `workers` 0 stands for all cores that this process may use. `address` is that of a running Dask scheduler, which has
-    workers of its own; with none, `dask` starts a cluster on this machine. `function` must be importable by name (new
+    `runtime` is what params.yaml says under `runtime:`. `function` must be importable by name (new
     processes are spawned, never forked), and what it writes must bear to be written twice: Dask does a lost worker's
     items again. At most four items for each worker are under way at once, so memory does not grow with their number.
     """
     # Not all cores of the machine: a job of a cluster is often given fewer.
-    workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    if engine == "serial":
+    workers = runtime.workers or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    if runtime.engine == "serial":
         yield from map(function, items)
-    elif engine == "processes":
+    elif runtime.engine == "processes":
         yield from _on_processes(function, items, workers)
     else:
-        yield from _on_dask(function, items, workers, address)
+        yield from _on_dask(function, items, workers, runtime.address)
 
 
 def _on_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -85,7 +77,9 @@ def _exit_after(sentinel: int) -> None:
     os._exit(1)
 
 
-def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], workers: int, address: str) -> Iterator[Result]:
+def _on_dask(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, address: str | None
+) -> Iterator[Result]:
     # Slow to import, and a thing of its own: only those who choose it load it.
     from distributed import Client, KilledWorker, LocalCluster
 

@@ -21,8 +21,8 @@ def check_share(name: str, counts: dict[str, Any], limit: float, table: Path, no
         reason = max(damage, key=lambda reason: damage[reason])
         raise UserError(
             f"{name}: {rejected:,} of {found:,} rejected, {damage[reason]:,} of them for the reason '{reason}'; "
-            f"limits.rejected in params.yaml allows {limit:.0%}. Look at {table.as_posix()}, put right what it lists "
-            "or raise the limit, and run the same command again."
+            f"limits.max_rejected in params.yaml allows {limit:.0%}. Look at {table.as_posix()}, put right what it "
+            "lists or raise the limit, and run the same command again."
         )
 
 
@@ -48,4 +48,4 @@ def check_groups(
 
 def majority_needed() -> bool:
     """Whether `index` will want the annotators' labels. It decides on stopping alone, and on no output."""
-    return params.section("index.korean").choice("label", ("uploader", "majority")) == "majority"
+    return params.load().index.korean.label == "majority"

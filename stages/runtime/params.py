@@ -1,9 +1,18 @@
-"""Read params.yaml, one section at a time, and check each value where it is used."""
+"""params.yaml: what each value may be, checked as a whole before a stage begins. What the values mean stands there.
 
+Checking changes no value: a stage works with what stands in params.yaml or stops with one sentence. A stage takes what
+it needs as `params.load().crop`; the literal names let tests/test_params.py hold code, dvc.yaml and params.yaml against
+each other.
+"""
+
+import difflib
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal, Self, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -11,130 +20,400 @@ from stages.runtime.errors import UserError
 
 FILE = Path("params.yaml")
 
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Dropout = Annotated[float, Field(ge=0, le=0.9)]
+Megapixels = Annotated[float, Field(ge=0.01, le=1000)]
+Megabytes = Annotated[float, Field(ge=0.01, le=1000)]
+Percent = Annotated[int, Field(ge=1, le=100)]
 
-class Section:
-    """One section of params.yaml. Every reader names a key, says what it may be, and fails in one sentence."""
+# Names of earlier versions, and what they are called now (CHANGELOG.md).
+RENAMED = {
+    "limits.rejected": "limits.max_rejected",
+    "limits.fall": "limits.max_drop",
+    "crop.scale_step": "crop.scale_factor",
+    "crop.neighbors": "crop.min_neighbors",
+    "index.fer2013.twins": "index.fer2013.duplicates",
+    "index.fer2013.near_twin": "index.fer2013.near_duplicate",
+    "model.view": "model.input_size",
+    "augment.erase": "augment.random_erasing",
+    "pretrain.taught": "pretrain.teacher_share",
+    "pretrain.balance": "pretrain.class_weight_power",
+    "finetune.taught": "finetune.teacher_share",
+    "finetune.balance": "finetune.class_weight_power",
+    "finetune.kept_weights": "finetune.wise_ft",
+}
 
-    def __init__(self, name: str, values: dict[str, Any], file: Path = FILE) -> None:
-        """Keep the section's name and file, for messages, and its values."""
-        self.name = name
-        self.values = values
-        self.file = file
 
-    def fail(self, key: str, expected: str) -> NoReturn:
-        """Say that `key` is missing or not as `expected`."""
-        if key not in self.values:
-            raise UserError(f"{self.file}: {self.name}.{key} is missing; it must be {expected}.")
-        raise UserError(f"{self.file}: {self.name}.{key} is {self.values[key]!r}, but must be {expected}.")
+class Section(BaseModel):
+    """Values that belong together: no more and no fewer keys than listed, nothing converted, nothing changed."""
 
-    def value(self, key: str) -> Any:
-        """Whatever stands there, to be compared."""
-        if key not in self.values:
-            self.fail(key, "there")
-        return self.values[key]
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    def number(self, key: str, low: float, high: float) -> float:
-        """A number from `low` to `high`."""
-        value = self.values.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            self.fail(key, f"a number from {low:g} to {high:g}")
-        return float(value)
 
-    def integer(self, key: str, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
-        value = self.values.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.fail(key, f"a whole number from {low} to {high}")
-        return value
+class Runtime(Section):
+    """`runtime:`"""
 
-    def flag(self, key: str) -> bool:
-        """`true` or `false`."""
-        value = self.values.get(key)
-        if not isinstance(value, bool):
-            self.fail(key, "true or false")
-        return value
+    engine: Literal["serial", "processes", "dask"]
+    workers: int = Field(ge=0, le=1024)
+    address: Text | None
 
-    def text(self, key: str) -> str:
-        """A text that is not empty."""
-        value = self.values.get(key)
-        if not isinstance(value, str) or not value:
-            self.fail(key, "a text")
-        return value
 
-    def optional_text(self, key: str) -> str:
-        """A text, or "" for nothing (`null`)."""
-        if key in self.values and self.values[key] is None:
-            return ""
-        return self.text(key)
+class Limits(Section):
+    """`limits:`"""
 
-    def choice(self, key: str, options: Sequence[str]) -> str:
-        """One of `options`."""
-        value = self.values.get(key)
-        if value not in options:
-            self.fail(key, f"one of {', '.join(options)}")
-        return str(value)
+    max_rejected: Share
+    max_without_photo: Share
+    max_drop: Share
 
-    def integers(self, key: str, low: int, high: int) -> list[int]:
-        """A list of whole numbers from `low` to `high`; may be empty."""
-        value = self.values.get(key)
-        if not isinstance(value, list) or not all(type(v) is int and low <= v <= high for v in value):
-            self.fail(key, f"a list of whole numbers from {low} to {high}")
-        return list(value)
 
-    def texts(self, key: str) -> list[str]:
-        """A list of texts that are not empty, none of them twice; may be empty itself."""
-        value = self.values.get(key)
-        if (
-            not isinstance(value, list)
-            or not all(isinstance(v, str) and v for v in value)
-            or len(set(value)) < len(value)
+class Sample(Section):
+    """`sample:`"""
+
+    seed: Seed
+    fer_train: int = Field(ge=100, le=10_000_000)
+    fer_test: int = Field(ge=100, le=10_000_000)
+    people: int = Field(ge=10, le=1_000_000)
+    sessions: int = Field(ge=1, le=100)
+    shots: int = Field(ge=1, le=100)
+    megapixels_low: float = Field(ge=0.02, le=12)
+    megapixels_high: float = Field(ge=0.02, le=12)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.megapixels_low > self.megapixels_high:
+            raise ValueError("sample.megapixels_low is above sample.megapixels_high; lower it")
+        return self
+
+
+class Rename(Section):
+    """`rename:`"""
+
+    max_megabytes: Megabytes
+    differing_records: Literal["stop", "reject"]
+
+
+class Crop(Section):
+    """`crop:`"""
+
+    input: Literal["photo", "face"]
+    detector: Literal["haar", "yunet"]
+    detect_side: int = Field(ge=64, le=4096)
+    cascade: Text
+    scale_factor: float = Field(ge=1.01, le=2)
+    min_neighbors: int = Field(ge=0, le=100)
+    confidence: float = Field(ge=0.01, le=1)
+    smallest_face: float = Field(ge=0.01, le=1)
+    min_overlap: Share
+    margin: float = Field(ge=-0.4, le=2)
+    size: int = Field(ge=16, le=2048)
+    quality: int = Field(ge=1, le=100)
+    max_megapixels: Megapixels
+
+
+class Image(Section):
+    """`image:`"""
+
+    size: int = Field(ge=8, le=1024)
+    max_megapixels: Megapixels
+    max_megabytes: Megabytes
+
+
+class Pictures(Section):
+    """A data set of pictures in class folders, under `index:`"""
+
+    classes: dict[str, Text | None]
+    duplicates: Literal["remove", "keep"]
+    near_duplicate: float = Field(ge=0.5, le=1)
+    validation: float = Field(ge=0.001, le=0.9)
+    seed: Seed
+
+
+class People(Section):
+    """A data set of people with several photos each, under `index:`"""
+
+    label: Literal["uploader", "majority"]
+    split: Literal["person", "official"]
+    validation: float = Field(ge=0.001, le=0.5)
+    test: float = Field(ge=0.001, le=0.5)
+    seed: Seed
+    people: Share
+
+
+class Index(Section):
+    """`index:`, an entry for each data set."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Pictures]
+
+    fer2013: Pictures
+    korean: People
+
+
+class Model(Section):
+    """`model:`"""
+
+    input_size: int = Field(ge=8, le=1024)
+    blocks: Annotated[
+        list[Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1)]], Field(min_length=1)
+    ]
+    first_padding: Literal["same", "valid"]
+    dropout_odd: Dropout
+    dropout_even: Dropout
+    dropout_head: Dropout
+    head: Literal["average", "flatten"]
+    dense: list[Annotated[int, Field(ge=1, le=8192)]]
+    norm_momentum: float = Field(ge=0, le=0.9999)
+    threads: int = Field(ge=1, le=256)
+    precision: Literal["float32", "mixed_bfloat16"]
+    mirror: bool
+
+    @model_validator(mode="after")
+    def _depth(self) -> Self:
+        left = self.input_size - 2 if self.first_padding == "valid" else self.input_size
+        if left < 2 ** len(self.blocks):
+            raise ValueError(
+                f"model.blocks has {len(self.blocks)} blocks, each of which halves the picture, and model.input_size "
+                f"{self.input_size} is too small for that; use fewer blocks or a larger input"
+            )
+        return self
+
+
+class Augment(Section):
+    """`augment:`"""
+
+    rotation: float = Field(ge=0, le=180)
+    shear: float = Field(ge=0, le=45)
+    shift: float = Field(ge=0, le=0.5)
+    zoom: float = Field(ge=0, le=0.5)
+    flip: Share
+    light: Share
+    random_erasing: Share
+
+
+class Recipe(Section):
+    """What `pretrain:` and `finetune:` have in common."""
+
+    teacher_share: Share
+    seed: Seed
+    batch_size: int = Field(ge=1, le=4096)
+    epochs: int = Field(ge=1, le=10_000)
+    patience: int = Field(ge=1, le=10_000)
+    lr: Share
+    warmup: float = Field(ge=0, le=100)
+    weight_decay: Share
+    label_smoothing: float = Field(ge=0, le=0.5)
+    mixup: float = Field(ge=0, le=10)
+    class_weight_power: Share
+
+
+class Pretrain(Recipe):
+    """`pretrain:`"""
+
+    weights: Text | None
+    teachers: list[Text]
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len(set(self.teachers)) < len(self.teachers):
+            raise ValueError("pretrain.teachers names a network twice; name each once")
+        return self
+
+
+class Finetune(Recipe):
+    """`finetune:`"""
+
+    start: Literal["pretrain", "scratch"]
+    wise_ft: Share
+    rehearsal: float = Field(ge=0, le=0.99)
+    frozen_blocks: int = Field(ge=0, le=20)
+    frozen_batchnorm: bool
+
+    @property
+    def rehearsed(self) -> int:
+        """How many images of a batch come from FER2013: the share `rehearsal`, to the nearest image."""
+        return round(self.batch_size * self.rehearsal)
+
+    @model_validator(mode="after")
+    def _batch(self) -> Self:
+        if self.rehearsed == self.batch_size:
+            raise ValueError("finetune.rehearsal leaves no Korean image in a batch; lower it")
+        if self.rehearsal and not self.rehearsed:
+            raise ValueError("finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _fresh(self) -> Self:
+        if self.start == "scratch" and (
+            self.wise_ft or self.teacher_share or self.frozen_blocks or self.frozen_batchnorm
         ):
-            self.fail(key, "a list of different texts")
-        return list(value)
-
-    def integer_lists(self, key: str, low: int, high: int) -> list[list[int]]:
-        """A list of lists of whole numbers from `low` to `high`; none of them empty."""
-        value = self.values.get(key)
-        if (
-            not isinstance(value, list)
-            or not value
-            or not all(isinstance(part, list) and part for part in value)
-            or not all(type(v) is int and low <= v <= high for part in value for v in part)
-        ):
-            self.fail(key, f"a list of lists of whole numbers from {low} to {high}")
-        return [list(part) for part in value]
-
-    def table(self, key: str) -> dict[str, str | None]:
-        """A table from text to text, or to nothing (`null`)."""
-        value = self.values.get(key)
-        if not isinstance(value, dict) or not all(v is None or isinstance(v, str) for v in value.values()):
-            self.fail(key, "a table of `name: name` or `name: null` lines")
-        return {str(k): v for k, v in value.items()}
+            raise ValueError(
+                "with finetune.start scratch set finetune.wise_ft, finetune.teacher_share and finetune.frozen_blocks "
+                "to 0 and finetune.frozen_batchnorm to false"
+            )
+        return self
 
 
-def section(name: str, file: Path = FILE) -> Section:
-    """The section `name` of params.yaml in the current folder (or another file); a dot leads to a section inside one.
+class Evaluate(Section):
+    """`evaluate:`"""
+
+    seed: Seed
+    resamples: int = Field(ge=100, le=10_000)
+    group_people: int = Field(ge=1, le=1_000_000)
+
+
+class Robustness(Section):
+    """`robustness:`"""
+
+    seed: Seed
+    faces: int = Field(ge=1, le=10_000_000)
+    blur: list[Percent]
+    light: list[Percent]
+    noise: list[Annotated[int, Field(ge=1, le=255)]]
+    jpeg: list[Percent]
+    rotation: list[Annotated[int, Field(ge=1, le=180)]]
+    size: list[Percent]
+
+
+class Export(Section):
+    """`export:`"""
+
+    unsure: Share
+    smoothing: float = Field(ge=0, le=10)
+    same_face: float = Field(ge=0.01, le=1)
+    forget: float = Field(ge=0, le=60)
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    emotions: Annotated[dict[Text, Text], Field(min_length=2)]
+    data: dict[Text, Text]
+    runtime: Runtime
+    limits: Limits
+    sample: Sample
+    rename: Rename
+    crop: Crop
+    image: Image
+    index: Index
+    model: Model
+    augment: Augment
+    pretrain: Pretrain
+    finetune: Finetune
+    evaluate: Evaluate
+    robustness: Robustness
+    export: Export
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if len(set(self.emotions.values())) < len(self.emotions):
+            raise ValueError("emotions names a Korean word twice; each stands for one class")
+        sets = dict(self.index)
+        if unknown := sorted(self.data.keys() ^ sets.keys()):
+            raise ValueError(f"`data:` and `index:` must name the same data sets; {unknown[0]} is in one of them alone")
+        for name, section in sets.items():
+            classes = section.classes.values() if isinstance(section, Pictures) else ()
+            if unknown := sorted({emotion for emotion in classes if emotion} - self.emotions.keys()):
+                raise ValueError(f"index.{name}.classes names {', '.join(unknown)}, which `emotions:` does not have")
+        if self.model.input_size > self.image.size:
+            raise ValueError(
+                f"model.input_size is {self.model.input_size}, but image.size is {self.image.size}; lower the first"
+            )
+        if self.finetune.frozen_blocks > len(self.model.blocks):
+            raise ValueError(
+                f"finetune.frozen_blocks is {self.finetune.frozen_blocks}, but model.blocks has "
+                f"{len(self.model.blocks)}; lower it"
+            )
+        return self
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def load() -> Params:
+    """params.yaml of the current folder.
+
+    Raises:
+        UserError: the file is missing or not YAML, a key is missing or unknown, or a value is not what it may be.
+    """
+    return read(FILE, Params)
+
+
+def read(file: Path, schema: type[Checked]) -> Checked:
+    """The values in a YAML file, checked by `schema`.
 
     Read as YAML 1.2, as DVC does: `1e-05`, which `dvc exp run -S` writes, is a number there and a text in YAML 1.1.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, or an impossible date
+        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
+    except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
         raise UserError(f"{file} is not valid YAML{place}; compare it with the committed one.") from None
-    for part in name.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    if not isinstance(values, dict):
-        raise UserError(f"{file} has no section `{name}`; compare it with the committed one (git diff {file}).")
-    return Section(name, values, file)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        # A misspelt key is unknown, and the right one missing: the first says more.
+        first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise UserError(f"{file}: {_sentence(first, schema)}") from None
 
 
-def emotions() -> dict[str, str]:
-    """The classes, in the order of their numbers: English name -> the word that AI-Hub 82 uses."""
-    names = section("emotions").values
-    if len(names) < 2 or not all(isinstance(word, str) for pair in names.items() for word in pair):
-        raise UserError(f"{FILE}: emotions must be at least two lines of `english: korean`.")
-    if len(set(names.values())) < len(names):
-        raise UserError(f"{FILE}: emotions names a Korean word twice; each stands for one class.")
-    return dict(names)
+def describe(schema: type[BaseModel], *path: str) -> str:
+    """What the value at `path` may be, such as "a number from 0 to 1"; "" if the schema has no such key."""
+    whole = schema.model_json_schema()
+    node = _entered(whole, whole)
+    for part in path:
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        node = _entered(node, whole)
+    return _words(node, whole) if node else ""
+
+
+def _sentence(error: ErrorDetails, schema: type[BaseModel]) -> str:
+    """What is wrong with which key, and what it may be."""
+    if error["type"] == "value_error":
+        return f"{error['ctx']['error']}."
+    path = [part for part in error["loc"] if isinstance(part, str)]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        if key in RENAMED:
+            return f"{key} is called {RENAMED[key]} now; rename it."
+        known = [".".join([*path[:-1], name]) for name in _keys(schema, path[:-1])]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0)
+        return f"{key} is unknown; did you mean {near[0]}?"
+    if error["type"] == "missing":
+        return f"{key} is missing; it must be {describe(schema, *path)}."
+    value = json.dumps(error["input"], ensure_ascii=False, default=str)
+    return f"{key or 'the file'} is {value[:100]}, but must be {describe(schema, *path)}."
+
+
+def _keys(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+    whole = schema.model_json_schema()
+    node = _entered(whole, whole)
+    for part in path:
+        node = _entered(node["properties"][part], whole)
+    return list(node["properties"])
+
+
+def _entered(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    """The part of a JSON schema that `node` refers to, if it is a reference."""
+    name = str(node.get("$ref", "")).rpartition("/")[2]
+    return dict(whole["$defs"][name]) if name else node
+
+
+def _words(node: dict[str, Any], whole: dict[str, Any]) -> str:
+    """A part of a JSON schema, in words."""
+    if "anyOf" in node:
+        return " or ".join(_words(option, whole) for option in node["anyOf"])
+    if "enum" in node:
+        return f"one of {', '.join(node['enum'])}"
+    if node.get("type") in ("number", "integer"):
+        kind = "a number" if node["type"] == "number" else "a whole number"
+        return f"{kind} from {node['minimum']} to {node['maximum']}".replace(".0 ", " ").removesuffix(".0")
+    if node.get("type") == "array":
+        return f"a list, each {_words(node['items'], whole)}"
+    if "properties" in node:
+        return f"a section with {', '.join(node['properties'])}"
+    return {"boolean": "true or false", "string": "a text", "null": "null"}.get(
+        str(node.get("type")), "a table of lines"
+    )

@@ -8,7 +8,8 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,25 @@ ROOT = Path(".work")
 NEUTRAL = Path(__file__).parent  # this package: it changes no byte of an output
 
 
-def folder(stage: str, inputs: Sequence[Path], values: dict[str, Any]) -> Path:
-    """The work folder of `stage` for these input files, values (JSON types) and the code now loaded."""
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+@contextmanager
+def folder(stage: str, inputs: Sequence[Path], values: dict[str, Any]) -> Iterator[Path]:
+    """Yield the work folder of `stage` for these input files, values (JSON types) and the code now loaded.
+
+    A stage writes its outputs inside the `with` block: once it ends without an exception, the folder is removed, with
+    older ones of the same stage.
+    """
+    digest = hashlib.sha256(json.dumps(values).encode())
     for path in [*inputs, *_code()]:
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     place = ROOT / stage / digest.hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
-    return place
+    yield place
+    finished = place.parent.with_name(f"{stage}.done")
+    shutil.rmtree(finished, ignore_errors=True)
+    # In one step: half a folder, should this be killed, must not look like work to go on with.
+    place.parent.rename(finished)
+    shutil.rmtree(finished)
 
 
 def _code() -> list[Path]:
@@ -32,12 +43,3 @@ def _code() -> list[Path]:
     files = [getattr(module, "__file__", None) for _, module in sorted(modules.items())]
     paths = {Path(file) for file in [*files, sys.modules["__main__"].__dict__.get("__file__")] if file}
     return sorted(path for path in paths if path.parent != NEUTRAL and path.name != "__init__.py")
-
-
-def done(place: Path) -> None:
-    """Remove a work folder (and older ones of the same stage) once the stage's outputs are written."""
-    finished = place.parent.with_name(f"{place.parent.name}.done")
-    shutil.rmtree(finished, ignore_errors=True)
-    # In one step: half a folder, should this be killed, must not look like work to go on with.
-    place.parent.rename(finished)
-    shutil.rmtree(finished)

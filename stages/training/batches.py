@@ -7,16 +7,16 @@ import numpy as np
 
 from stages.network.inputs import Faces
 
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def balance_weights(label: np.ndarray, classes: int, balance: float) -> np.ndarray:
-    """A weight for each class, float32 (classes,): its inverse frequency to the power `balance`.
+def class_weights(label: np.ndarray, classes: int, power: float) -> np.ndarray:
+    """A weight for each class, float32 (classes,): its inverse frequency to the `power`.
 
     0 weighs all images alike, 1 all classes alike. The mean over the images is 1; a class without images gets 0.
     """
     count = np.bincount(label, minlength=classes)
-    weight = np.where(count > 0, np.maximum(count, 1.0) ** -balance, 0.0)
+    weight = np.where(count > 0, np.maximum(count, 1.0) ** -power, 0.0)
     return np.asarray(weight * (count.sum() / (weight @ count)), np.float32)
 
 
@@ -36,19 +36,19 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """Faces that fill `places` places of each batch; `weight` is a class's weight in the loss, float32 (classes,).
+    """Faces that fill `per_batch` places of each batch; `class_weight` is their weight in the loss, float32 (classes,).
 
-    `taught` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
+    `teacher_share` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
     """
 
     faces: Faces
-    places: int
-    weight: np.ndarray
-    taught: float = 0
+    per_batch: int
+    class_weight: np.ndarray
+    teacher_share: float = 0
 
 
 def batches(
-    sources: Sequence[Source], epoch: int, steps: int, seed: int, augment: Augment, mixup: float
+    sources: Sequence[Source], epoch: int, steps: int, seed: int, distort: Distort, mixup: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The `steps` batches of `epoch`, a pure function of the arguments.
 
@@ -56,24 +56,24 @@ def batches(
     (see `mix`), and weights float32 (batch,).
     """
     orders = [
-        cyclic_order(len(source.faces), epoch * steps * source.places, (epoch + 1) * steps * source.places, seed)
+        cyclic_order(len(source.faces), epoch * steps * source.per_batch, (epoch + 1) * steps * source.per_batch, seed)
         for source in sources
     ]
     for step in range(steps):
         pictures, labels, weights = [], [], []
         for source, order in zip(sources, orders, strict=True):
-            index = order[step * source.places : (step + 1) * source.places]
+            index = order[step * source.per_batch : (step + 1) * source.per_batch]
             label = source.faces.label[index]
             pictures.append(source.faces.pictures(index))
-            labels.append(np.eye(len(source.weight), dtype=np.float32)[label])
-            weights.append(source.weight[label])
+            labels.append(np.eye(len(source.class_weight), dtype=np.float32)[label])
+            weights.append(source.class_weight[label])
         random = np.random.default_rng([seed, epoch, step])
         picture, label, weight = (np.concatenate(parts) for parts in (pictures, labels, weights))
-        picture = augment(picture, random)
+        picture = distort(picture, random)
         if mixup:
             # Each source within itself: another share of the other's labels may be a teacher's.
-            first = np.cumsum([0, *(source.places for source in sources[:-1])])
-            other = [at + random.permutation(source.places) for at, source in zip(first, sources, strict=True)]
+            first = np.cumsum([0, *(source.per_batch for source in sources[:-1])])
+            other = [at + random.permutation(source.per_batch) for at, source in zip(first, sources, strict=True)]
             share = random.beta(mixup, mixup, len(picture)).astype(np.float32)
             picture, label, weight = mix(picture, label, weight, np.concatenate(other), share)
         yield picture[..., np.newaxis], label, weight

@@ -1,0 +1,52 @@
+"""Take the values that a network was trained with: merge weights/NAME.yaml into params.yaml, whose comments stay.
+
+`original` is the network of the project that this one grew out of. `data:`, `runtime:` and whatever else the preset
+does not name stay as they are. `git diff params.yaml` shows what has changed, `git checkout params.yaml` undoes it.
+Run: python -m tools.preset NAME
+"""
+
+import argparse
+import io
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.runtime import params
+from stages.runtime.errors import run
+from stages.training.presets import Preset, preset_file
+
+
+def main() -> None:
+    """Merge one preset."""
+    parser = argparse.ArgumentParser(prog="python -m tools.preset", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", metavar="NAME", help="of weights/NAME.yaml")
+    file = preset_file(parser.parse_args().name)
+    params.read(file, Preset)
+    values = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    values.pop("trained_on", None)
+    params.FILE.write_text(merged(params.FILE.read_text(encoding="utf-8"), values), encoding="utf-8")
+    params.load()
+
+
+def merged(text: str, values: Mapping[str, Any]) -> str:
+    """The YAML `text` with these values in place of its own; its comments and its other values stay."""
+    yaml = YAML()
+    yaml.width = 10_000
+    document = yaml.load(text)
+    _merge(document, values)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def _merge(document: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _merge(document[key], value)
+        elif document[key] != value:
+            document[key] = value
+
+
+if __name__ == "__main__":
+    run(main)
