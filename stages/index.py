@@ -27,6 +27,7 @@ from stages.datasets.cleaning import (
 )
 from stages.datasets.fer2013 import VALIDATION
 from stages.datasets.labels import ANNOTATORS, majority, understood
+from stages.datasets.people import INFLATED, near_duplicate_groups, people_known
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import read_table, write_table
@@ -118,6 +119,11 @@ def korean_table(settings: params.People, emotions: list[str]) -> tuple[pd.DataF
     columns = ["id", "official", "person", "uploader", *annotators]
     manifest = pd.concat([read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv"))])
     table = read_arrays("korean", ("training", "validation")).merge(manifest, on="id", validate="one_to_one")
+    if (table["person"] == "").all():
+        arrays = (stream_array(ARRAYS / "korean" / f"{array}.npy") for array in table["array"].unique())
+        small = thumbnails(itertools.chain.from_iterable(arrays))
+        table["person"] = near_duplicate_groups(table["id"], small, settings.near_duplicate)
+        print(f"korean: {INFLATED}; {table['person'].nunique():,} groups of near-duplicates stay together")
     if settings.label == "majority":
         table["label"] = majority(table[annotators].to_numpy())
     else:
@@ -218,7 +224,8 @@ def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people
 
 def split_sizes(table: pd.DataFrame, emotions: list[str]) -> dict[str, int]:
     """Faces, people and faces of each emotion in one split."""
-    people = {"people": table["person"].nunique()} if table["person"].any() else {}
+    units = "people" if people_known(table["person"]) else "groups"
+    people = {units: table["person"].nunique()} if table["person"].any() else {}
     return {"faces": len(table)} | people | {emotion: int((table["label"] == emotion).sum()) for emotion in emotions}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets import aihub_photos, completeness
+from stages.datasets import aihub_photos, class_folders, completeness
 from stages.datasets.manifest import COLUMNS, Photos
 from stages.files import archives
 from stages.files.archives import Entry
@@ -26,7 +26,7 @@ from stages.runtime.errors import UserError, run
 from stages.runtime.limits import check_groups, check_share, majority_needed
 
 MANIFEST = Path("data/manifest")
-NOT_DAMAGE = ("emotion not used", "photo found twice")
+NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
 
 
 def main() -> None:
@@ -38,10 +38,14 @@ def main() -> None:
     completeness.check_archives(
         root, [entry for entry in pictures if entry.size <= max_bytes], settings.limits.max_rejected
     )
-    label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
-    photos = aihub_photos.read_photos(
-        root, pictures, label_files, emotions, max_bytes, settings.rename.differing_records
-    )
+    if not pictures or aihub_photos.is_download(pictures):
+        label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
+        photos = aihub_photos.read_photos(
+            root, pictures, label_files, emotions, max_bytes, settings.rename.differing_records
+        )
+    else:
+        tables = [entry for entry in entries if entry.path.lower().endswith(".csv")]
+        photos = class_folders.read_photos(root, pictures, tables, emotions, max_bytes)
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
     reasons = [rejected.reason for rejected in photos.rejected]
@@ -49,7 +53,9 @@ def main() -> None:
         "photos": account("photos", len(pictures), photos.kept, reasons),
         "labels": photos.labels,
     }
-    print("label records: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items()))
+    if photos.labels:
+        counts = (f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items())
+        print("label records: " + ", ".join(counts))
     for (split, emotion), rows in photos.rows.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
@@ -77,17 +83,18 @@ def find_files(root: Path) -> list[Entry]:
 
 def nothing_found(root: Path, photos: Photos) -> str:
     """What to say if no photo has a row."""
-    reasons = Counter(rejected.reason for rejected in photos.rejected).most_common()
-    if photos.labels.get("without_photo"):
+    if records := photos.labels.get("without_photo"):
         return (
-            f"{root.resolve()}: there are label records ({photos.labels['without_photo']:,}), but none of their "
-            "photos: fetch the photo archives ([원천]...)."
+            f"{root.resolve()}: there are label records ({records:,}), but none of their photos: fetch the "
+            "photo archives ([원천]...)."
         )
+    reasons = Counter(rejected.reason for rejected in photos.rejected).most_common()
     found = ", ".join(f"{count:,} x {reason}" for reason, count in reasons) or "none"
     return (
-        f"No photo of AI-Hub 82 in {root.resolve()}: looked in all folders and zip archives for names such as "
-        f"<64 hex digits>_여_20_기쁨_<background>_20201207001407-002-004.jpg and found {found}. Ask for data set 82 on "
-        "https://aihub.or.kr and set data.korean in params.yaml to its folder."
+        f"No photo in {root.resolve()}: looked in all folders and zip archives for names of AI-Hub 82, such as "
+        "<64 hex digits>_여_20_기쁨_<background>_20201207001407-002-004.jpg, and for folders named after `emotions`; "
+        f"found {found}. Ask for data set 82 on https://aihub.or.kr, or sort your own photos into folders "
+        "(docs/data.md), and set data.korean in params.yaml."
     )
 
 
@@ -100,6 +107,7 @@ def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limi
     check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
     completeness.check_labels(photos, emotions, limit)
     completeness.check_photos(photos, limits.max_without_photo)
+    completeness.check_table(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.
     if limit < 1:
         completeness.check_emotions(photos, emotions, majority_needed())

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from stages.datasets.catalog import MODELS
 from stages.datasets.origin import drawn
+from stages.datasets.people import INFLATED, people_known
 from stages.evaluation.scores import confusion
 from stages.figures import charts, page, study
 from stages.files.arrays import open_array
@@ -31,7 +32,7 @@ from stages.runtime.errors import run
 REPORT = Path("data/report/index.html")
 FIGURES = REPORT.parent / "figures"
 EVALUATION, EXAMPLES, METRICS = Path("data/evaluation"), Path("data/examples"), Path("metrics")
-DATASETS = {"korean": "Korean faces", "fer2013": "FER2013"}
+DATASETS = ("korean", "fer2013")
 FACE_SIDE, SALIENCY_SIDE = 96, 144  # pixels of a picture in the page
 SHEET_SIDE, SHEET_QUALITY = 800, 75
 # BGR, of Okabe and Ito (2008).
@@ -40,12 +41,17 @@ ORANGE, BLUE = np.array((0, 159, 230.0)), np.array((178, 114, 0.0))
 
 def main() -> None:
     """Gather what the stages wrote, draw the charts and write the page."""
-    emotions = params.load().emotions
+    settings = params.load()
+    emotions, population = settings.emotions, settings.report.population
+    known = people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"])
+    titles = {"korean": f"{population} faces{'' if known else ' (people unknown)'}", "fer2013": "FER2013"}
     evaluation = {path.stem: read_figures(path) for path in sorted(EVALUATION.glob("*.csv"))}
-    sets = [dataset_section(dataset, title, emotions, evaluation) for dataset, title in DATASETS.items()]
+    sets = [dataset_section(dataset, title, emotions, evaluation) for dataset, title in titles.items()]
     content = {
         "emotions": emotions,
         "models": MODELS,
+        "population": population,
+        "inflated": "" if known else INFLATED,
         "datasets": sets,
         "ceilings": evaluation["ceilings"].to_dict("records"),
         "labels": by_model(evaluation["labels"], ["label", "emotion"]),
@@ -54,9 +60,9 @@ def main() -> None:
         "gaps": by_model(evaluation["gaps"], ["attribute"]),
         "training": [
             training_section("pretrain", "FER2013"),
-            training_section("transfer", "batches; Korean validation"),
+            training_section("transfer", f"batches; {population} validation"),
         ],
-        "counts": counts(),
+        "counts": counts(population),
         "splits": {dataset: read_metrics(METRICS / "index" / f"{dataset}.json") for dataset in DATASETS},
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
         "studies": [study_section(path) for path in sorted(study.FOLDER.glob("*.csv"))],
@@ -88,7 +94,7 @@ def dataset_section(
         "title": title,
         "drawn": drawn(dataset),
         "faces": len(predictions),
-        "people": predictions["person"].nunique() if dataset == "korean" else 0,
+        "people": predictions["person"].nunique() if people_known(predictions["person"]) and dataset == "korean" else 0,
         "differences": own["differences"].to_dict("records"),
         "scores": by_emotion(own["scores"]),
         "charts": emotion_charts(dataset, title, emotions, own["scores"], predictions),
@@ -252,7 +258,7 @@ def read_curve(path: Path) -> np.ndarray:
     return values
 
 
-def counts() -> list[dict[str, Any]]:
+def counts(population: str) -> list[dict[str, Any]]:
     """What each stage found, kept and rejected for which reason."""
     crops = [read_metrics(path) for path in sorted((METRICS / "crop").glob("*.json"))]
     rejected: Counter[str] = Counter()
@@ -260,11 +266,11 @@ def counts() -> list[dict[str, Any]]:
         rejected.update(crop["rejected"])
     cropped = {"found": sum(c["found"] for c in crops), "kept": sum(c["kept"] for c in crops), "rejected": rejected}
     lines = [
-        ("Korean", "rename", "photos found", read_metrics(METRICS / "rename.json")["photos"]),
-        ("Korean", "crop", "faces cut out", cropped),
+        (population, "rename", "photos found", read_metrics(METRICS / "rename.json")["photos"]),
+        (population, "crop", "faces cut out", cropped),
         *(
             (title, stage, what, read_metrics(METRICS / stage / f"{dataset}.json"))
-            for dataset, title in (("korean", "Korean"), ("fer2013", "FER2013"))
+            for dataset, title in (("korean", population), ("fer2013", "FER2013"))
             for stage, what in (("resize", "grey squares"), ("index", "used"))
         ),
     ]

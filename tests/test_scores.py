@@ -152,10 +152,14 @@ def test_table_shows_percent_intervals_and_difference() -> None:
 
 def test_agreement_is_a_sentence() -> None:
     everybody = {"agreement": 0.8, "faces": 1000, "decided": 900}
-    text = agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
+    text = agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}}, "Korean")
     assert "80.0% of 1,000\nKorean test faces (happy 92.0%, sad 60.0%);\nin 10.0% no two" in text
-    assert "happy 92.0%, sad -" in agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"faces": 0}})
-    assert agreement({"all": {"faces": 0, "decided": 0}}) == "No annotator has looked at the Korean test faces."
+    assert "happy 92.0%, sad -" in agreement(
+        {"all": everybody, "happy": {"agreement": 0.92}, "sad": {"faces": 0}}, "Korean"
+    )
+    assert (
+        agreement({"all": {"faces": 0, "decided": 0}}, "Korean") == "No annotator has looked at the Korean test faces."
+    )
 
 
 def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
@@ -172,7 +176,8 @@ def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
                 "age": {m: {"smallest_people": 2} for m in ("before", "after")},
                 "gender": {m: {"gap": 0.1, "low": -0.05, "high": 0.2} for m in ("before", "after")},
             },
-        }
+        },
+        "Korean",
     )
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "uploader's label 40 50.0 [40.0, 60.0] 50.0 [40.0, 60.0]" in lines

@@ -6,8 +6,10 @@ Run: python -m tools.table, after the pipeline has run.
 from pathlib import Path
 from typing import Any
 
+from stages.datasets.people import INFLATED
 from stages.evaluation.groups import FAMILIAR
 from stages.files.metrics import read_metrics
+from stages.runtime import params
 from stages.runtime.errors import run
 
 METRICS = Path("metrics/evaluate.json")
@@ -15,7 +17,8 @@ INTERVALS = Path("metrics/intervals.json")
 ANALYSIS = Path("metrics/analysis.json")
 REPORT = Path("data/report/index.html")
 MODELS = ("before", "after")
-TITLES = {"fer2013": "FER2013 test faces", "korean": "Korean test faces"}
+INDEX = Path("metrics/index/korean.json")
+DATASETS = ("fer2013", "korean")
 SHARES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
@@ -28,9 +31,15 @@ SHARES = {
 def main() -> None:
     """Print the tables of all test sets and where the report is."""
     metrics, intervals, analysis = (read_metrics(path) for path in (METRICS, INTERVALS, ANALYSIS))
-    for dataset, title in TITLES.items():
-        print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
-    print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
+    population = params.load().report.population
+    if "groups" in read_metrics(INDEX)["test"]:
+        print(f"{population} faces, {INFLATED}.\n")
+        population += "*"
+    for dataset, title in {"fer2013": "FER2013", "korean": population}.items():
+        lines = table(f"{title} test faces", metrics[dataset], intervals[dataset], analysis["differences"][dataset])
+        print(f"{lines}\n")
+    print(f"{parts(analysis, population)}\n\n{agreement(analysis['ceilings'], population)}\n")
+    print(f"{distortions(analysis['robustness'])}\n")
     print(f"With pictures, in a browser: {REPORT.as_posix()}")
 
 
@@ -65,22 +74,22 @@ def _of(figures: dict[str, Any], name: str) -> Any:
     return figures if name == "all" else figures[name]
 
 
-def agreement(ceilings: dict[str, Any]) -> str:
+def agreement(ceilings: dict[str, Any], population: str) -> str:
     """On how many faces the annotators' majority is the uploader's label, in a sentence."""
     if "agreement" not in ceilings["all"]:
-        return "No annotator has looked at the Korean test faces."
+        return f"No annotator has looked at the {population} test faces."
     shares = {name: f"{value['agreement']:.1%}" if "agreement" in value else "-" for name, value in ceilings.items()}
     emotions = ", ".join(f"{name} {share}" for name, share in shares.items() if name != "all")
     faces, decided = ceilings["all"]["faces"], ceilings["all"]["decided"]
     return (
         f"At least two of the three annotators see what the uploader meant in {shares['all']} of {faces:,}\n"
-        f"Korean test faces ({emotions});\n"
+        f"{population} test faces ({emotions});\n"
         f"in {1 - decided / faces:.1%} no two of them agree on anything."
     )
 
 
-def parts(analysis: dict[str, Any]) -> str:
-    """Both models' accuracy on parts of the Korean test faces and against both labels, in percent with intervals."""
+def parts(analysis: dict[str, Any], population: str) -> str:
+    """Both models' accuracy on parts of the second test set and against both labels, in percent with intervals."""
     rows = [
         (f"{name}'s label", {m: analysis["labels"][m][name]["all"] for m in MODELS})
         for name in ("uploader", "majority")
@@ -88,7 +97,8 @@ def parts(analysis: dict[str, Any]) -> str:
     rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in FAMILIAR]
     for attribute, groups in analysis["groups"].items():
         rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
-    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
+    heading = f"Accuracy on {population} faces"
+    lines = [f"{heading:26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
     for name, by_model in rows:
         before, after = (by_model[m] for m in MODELS)
         known = "accuracy" in before
@@ -105,7 +115,7 @@ def parts(analysis: dict[str, Any]) -> str:
 
 def distortions(robustness: dict[str, Any]) -> str:
     """Both models' accuracy on distorted test faces, in percent, weakest distortion first."""
-    columns = [(dataset, model) for dataset in TITLES for model in MODELS]
+    columns = [(dataset, model) for dataset in DATASETS for model in MODELS]
     heads = [f"{dataset} {model}" for dataset, model in columns]
     lines = [f"{'Accuracy when distorted':32}" + "".join(f"{head:>17}" for head in heads)]
     for name, strengths in robustness["fer2013"]["before"].items():

@@ -87,3 +87,13 @@ def check_photos(photos: Photos, limit: float) -> None:
                 f"limits.max_without_photo in params.yaml allows {limit:.0%}. {lie}: the others of its "
                 "archives are missing or damaged. Fetch them, or raise the limit to go on with what is there."
             )
+
+
+def check_table(photos: Photos, limit: float) -> None:
+    """Stop if more than the share `limit` of the rows of a table of photos (`class_folders`) has no photo."""
+    found, missing = photos.labels.get("found", 0), photos.labels.get("without_photo", 0)
+    if not photos.expected and missing > limit * found:
+        raise UserError(
+            f"{missing:,} of {found:,} rows of the table have no photo; limits.max_without_photo in params.yaml allows "
+            f"{limit:.0%}. Write the photos' paths as they are into its column `file`, or raise the limit."
+        )

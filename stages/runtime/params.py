@@ -139,6 +139,7 @@ class People(Section):
     test: float = Field(ge=0.001, le=0.5)
     seed: Seed
     people: Share
+    near_duplicate: float = Field(ge=0.5, le=1)
 
 
 class Index(Section):
@@ -255,6 +256,12 @@ class Finetune(Recipe):
         return self
 
 
+class Report(Section):
+    """`report:`"""
+
+    population: Text
+
+
 class Evaluate(Section):
     """`evaluate:`"""
 
@@ -303,6 +310,7 @@ class Params(Section):
     finetune: Finetune
     evaluate: Evaluate
     robustness: Robustness
+    report: Report
     export: Export
 
     @model_validator(mode="after")
