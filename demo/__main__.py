@@ -16,7 +16,7 @@ import cv2
 from tqdm import tqdm
 
 from demo.annotation import annotate
-from demo.media import Item, empty_folder, find_items, free_places
+from demo.media import Item, find_items, free_places, require_new
 from demo.models import Model, find_models
 from demo.reading import read_frame, read_photo
 from demo.tables import FORMATS, Write, table
@@ -53,21 +53,36 @@ def main() -> None:
         parser.error("name photos, or --camera N, or --web")
     if arguments.camera is not None and arguments.out is None:
         parser.error("--camera needs --out FOLDER, where video and table are written")
+    out: Path | None = arguments.out
+    if out is not None:
+        require_new(out)
     models = find_models(arguments.model)
+    if not arguments.web:
+        models = models[-1:]
+    for model in models:
+        say(f"model: {described(model)}")
     if arguments.web:
         from demo.web import serve
 
         serve(models, arguments.port)
         return
     cv2.setNumThreads(1)
-    out = None if arguments.out is None else empty_folder(arguments.out)
+    # Before the folder is made: what cannot begin leaves none behind.
+    camera = None if arguments.camera is None else Camera(arguments.camera, arguments.seconds)
+    items, others = find_items(arguments.paths) if camera is None else ([], 0)
     with open_table(out, arguments.format) as file, table(file, arguments.format, models[-1].card) as write:
-        reader = Reader(models[-1:], out, write)
-        if arguments.camera is None:
-            reader.read_all(arguments.paths)
+        reader = Reader(models, out, write)
+        if camera is None:
+            reader.read_all(items, others)
         else:
-            reader.read_camera(arguments.camera, arguments.seconds)
+            reader.read_camera(arguments.camera, camera)
     sys.exit(1 if reader.bad else 0 if reader.faces else NO_FACE)
+
+
+def described(model: Model) -> str:
+    """A model's file, and what it knows."""
+    drawn = ", trained on drawn faces" if model.card.drawn else ""
+    return f"{model.path}{drawn}, tested on {' and '.join(model.card.recognised)}"
 
 
 @contextlib.contextmanager
@@ -76,6 +91,7 @@ def open_table(out: Path | None, form: str) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
     else:
+        out.mkdir(parents=True, exist_ok=True)
         # A name of Linux need not be valid Unicode.
         with open(out / f"faces.{form}", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
@@ -92,9 +108,8 @@ class Reader:
         self.faces = 0
         self.bad = 0
 
-    def read_all(self, paths: list[Path]) -> None:
-        """Read everything that the paths name; what cannot be read is one sentence each."""
-        items, others = find_items(paths)
+    def read_all(self, items: list[Item], others: int) -> None:
+        """Read everything; what cannot be read is one sentence each, and the number of other files is said."""
         places = free_places(items, self.out or Path(), {"faces"})
         with tqdm(items, unit="file", disable=None if len(items) > 1 else True) as progress:
             for item, place in zip(progress, places, strict=True):
@@ -112,13 +127,13 @@ class Reader:
                         say(f"{item.name}: no face found")
         if others:
             say(f"{others} other files left out")
-        if not items:
-            raise UserError("There is no picture or video in what you named.")
 
     def read_picture(self, item: Item, place: Path) -> None:
         """Read one picture."""
         data = item.read()
-        faces = read_photo(data, self.models).faces
+        _, _, faces, frames = read_photo(data, self.models)
+        if frames > 1:
+            say(f"{item.name}: only the first of its {frames} pictures was read")
         for number, face in enumerate(faces, 1):
             self.write(item.name, number, face.box, face.probability[-1], None, None)
         self.faces += len(faces)
@@ -129,9 +144,8 @@ class Reader:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(encode_jpeg(picture, QUALITY))
 
-    def read_camera(self, number: int, seconds: float) -> None:
-        """Read a camera until the time is over or Ctrl-C is pressed; what was seen until then is kept."""
-        camera = Camera(number, seconds)
+    def read_camera(self, number: int, camera: Camera) -> None:
+        """Read a camera until its time is over or Ctrl-C is pressed; what was seen until then is kept."""
         say("Reading the camera; Ctrl-C ends it.")
         try:
             with contextlib.suppress(KeyboardInterrupt):

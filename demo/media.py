@@ -10,8 +10,13 @@ from stages.files import archives
 from stages.files.images import BadPictureError
 from stages.runtime.errors import UserError
 
-PICTURES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp"}
+PICTURES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"),
+    *(".heic", ".heif"),  # these to say what to do
+}
+VIDEOS = {
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts")
+}
 
 
 class Item(NamedTuple):
@@ -24,7 +29,11 @@ class Item(NamedTuple):
 
 
 def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
-    """Everything to look at, and how many other files in folders and archives are left out."""
+    """Everything to look at, and how many other files in folders and archives are left out.
+
+    Raises:
+        UserError: there is nothing to look at.
+    """
     items, others = [], 0
     for path in paths:
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip"):
@@ -35,6 +44,8 @@ def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
         else:
             video = path if path.suffix.lower() in VIDEOS and path.is_file() else None
             items.append(Item(str(path), _inside(path.stem), partial(_read_file, path), video))
+    if not items:
+        raise UserError("There is no picture or video in what you named.")
     return items, others
 
 
@@ -93,9 +104,11 @@ def free_places(items: Iterable[Item], folder: Path, taken: set[str]) -> Iterato
         yield folder / place
 
 
-def empty_folder(folder: Path) -> Path:
-    """The folder for what is written, made if need be; nothing in it may be overwritten."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; name a new folder, so that nothing in it is overwritten.")
-    return folder
+def require_new(folder: Path) -> None:
+    """Stop if there is something that could be overwritten.
+
+    Raises:
+        UserError: `folder` is a file, or holds something.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} is there already; name a new folder with --out, so that nothing is overwritten.")

@@ -23,6 +23,7 @@ class Model:
         Raises:
             UserError: it is no model of the export stage.
         """
+        self.path = path
         try:
             self.session = open_session(path)
         except Exception:  # ONNX Runtime's have no class in common

@@ -1,9 +1,11 @@
 """Read the faces in a picture: found, cut out and scaled by the functions that made the training pictures."""
 
+import io
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from demo.models import Model, predict
 from stages.deployment.model_card import ModelCard
@@ -29,6 +31,7 @@ class Picture(NamedTuple):
     width: int
     height: int
     faces: list[Face]
+    frames: int = 1  # in its file: of an animation, and of several pages, only the first is read
 
 
 def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
@@ -50,7 +53,17 @@ def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
         return decoded[factor], factor
 
     boxes = [box.scaled(coarse) for box in find_faces(decoded[coarse], card.crop)]
-    return Picture(width, height, _read(boxes, pixels, models))
+    return Picture(width, height, _read(boxes, pixels, models), _frames(data))
+
+
+def _frames(data: bytes) -> int:
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.format == "MPO":  # a photo, and behind it what a phone made it from
+            return 1
+        try:
+            return getattr(picture, "n_frames", 1)
+        except Exception:  # damaged behind the first; Pillow's errors have no class in common
+            return 1
 
 
 def read_frame(frame: np.ndarray, models: Sequence[Model]) -> Picture:
@@ -75,7 +88,7 @@ def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelC
     square = square_around(box, card.crop.margin)
     picture, factor = pixels(square[2])
     crop = cut_face(picture, factor, square, card.crop.size, card.crop.quality)
-    return network_picture(crop, min(card.crop.size, max(1, round(square[2] / factor))), card.size)
+    return network_picture(crop, card.size)
 
 
 def label(probability: np.ndarray, card: ModelCard) -> str:

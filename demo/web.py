@@ -80,6 +80,18 @@ UNUSABLE = {
     "not a picture": ("This file is not a picture that can be read.", "읽을 수 있는 사진 파일이 아닙니다."),
     "too many pixels": ("The picture has too many pixels.", "사진의 픽셀 수가 너무 많습니다."),
     "cut off": ("The picture is cut off; its end is missing.", "사진 파일이 잘려 있습니다."),
+    "HEIC is not read: convert it to JPEG": (
+        "HEIC pictures cannot be read. Convert it to JPEG (iPhone: Settings, Camera, Formats, Most Compatible).",
+        "HEIC 사진은 읽을 수 없습니다. JPEG로 변환하세요(아이폰: 설정 > 카메라 > 포맷 > 높은 호환성).",
+    ),
+    "orientation not understood": (
+        "The picture says in an unknown way how it is turned. Turn it upright and save it again.",
+        "사진의 방향 정보를 해석할 수 없습니다. 똑바로 돌려 다시 저장하세요.",
+    ),
+    "not of the size in its header": (
+        "The picture is damaged: it has another size than it says.",
+        "사진 파일이 손상되었습니다. 실제 크기가 파일에 적힌 크기와 다릅니다.",
+    ),
 }
 
 
@@ -168,7 +180,8 @@ class Server:
             data = await _body(request)
             picture = await self.in_turn(read_photo, data, self.models)
         faces = [self.described(face) for face in picture.faces]
-        return JSONResponse({"width": picture.width, "height": picture.height, "faces": faces})
+        size = {"width": picture.width, "height": picture.height, "frames": picture.frames}
+        return JSONResponse(size | {"faces": faces})
 
     async def saliency(self, request: Request) -> Response:
         """What each model's answer for one face of an uploaded picture rests on."""

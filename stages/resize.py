@@ -25,7 +25,7 @@ from stages.datasets import fer2013
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
-from stages.files.images import BadPictureError, network_picture, resize, upright_size
+from stages.files.images import BadPictureError, network_picture, resize
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params
@@ -160,7 +160,7 @@ def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.nd
     """One source as a grey square, uint8 (size, size).
 
     Raises:
-        BadPictureError: it is no whole picture, or not square (a face is never stretched).
+        BadPictureError: it is not a whole picture, or not square.
     """
     if isinstance(source, bytes):
         if not source:
@@ -174,10 +174,7 @@ def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.nd
         data = archives.read(root, source.archive, source.number, source.path)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
-    width, height = upright_size(data, image.max_megapixels)
-    if width != height:
-        raise BadPictureError("not square")
-    return network_picture(data, width, image.size)
+    return network_picture(data, image.size, image.max_megapixels)
 
 
 if __name__ == "__main__":

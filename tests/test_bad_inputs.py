@@ -88,7 +88,7 @@ PICTURES: dict[str, tuple[bytes, str | tuple[int, int]]] = {
     "empty": (b"", "empty file"),
     "text": (b"404 Not Found", "not a picture"),
     "zeros": (bytes(5000), "not a picture"),
-    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), "not a picture"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), "HEIC is not read: convert it to JPEG"),
     **{f"JPEG cut off at {part} %": (GOOD[: len(GOOD) * part // 100], "cut off") for part in (10, 50, 99)},
     "progressive JPEG cut off": (pillow("JPEG", progressive=True)[:-200], "cut off"),
     "JPEG with its header only": (GOOD[:20], "not a picture"),

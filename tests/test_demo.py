@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import zlib
@@ -18,7 +19,8 @@ import onnx
 import pytest
 from conftest import PARAMS
 from networks import CROP, card
-from samples import changed, exif, face_photo, jpeg, noise, write_cp949_zip, write_raw_zip
+from PIL import Image
+from samples import changed, exif, face_photo, jpeg, noise, snapshot, write_cp949_zip, write_raw_zip
 
 from demo import __main__ as command
 from demo.annotation import annotate
@@ -32,9 +34,8 @@ from stages.faces.box import Box, overlap
 from stages.files.archives import Entry
 from stages.files.images import BadPictureError, decode
 from stages.resize import grey_square
-from stages.runtime import errors
+from stages.runtime import errors, params
 from stages.runtime.errors import UserError
-from stages.runtime.params import Image
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])
@@ -50,7 +51,12 @@ def demo(place: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
         monkeypatch.setattr(sys, "argv", ["demo", "--model", str(model_folder), *arguments])
         with pytest.raises(SystemExit) as stop:
             errors.run(command.main)
-        return stop.value.code, *capsys.readouterr()
+        out, error = capsys.readouterr()
+        return (
+            stop.value.code,
+            out,
+            error.removeprefix(f"model: {model_folder}/after.onnx, tested on fer2013 and korean\n"),
+        )
 
     return run
 
@@ -76,7 +82,7 @@ def test_a_photo_goes_the_way_of_the_training_pictures(
     data = jpeg(np.ascontiguousarray(TURNS.get(orientation, np.array)(picture)), exif(orientation))
     crop, row = crop_photo(data, [], CROP)
     (tmp_path / "crop.jpg").write_bytes(crop)
-    expected = grey_square(Entry("", -1, "crop.jpg", len(crop), 0), tmp_path, Image(**PARAMS["image"]))
+    expected = grey_square(Entry("", -1, "crop.jpg", len(crop), 0), tmp_path, params.Image(**PARAMS["image"]))
     read = read_photo(data, find_models(model_folder))
     assert (read.width, read.height) == (row["width"], row["height"]) == picture.shape[1::-1]
     assert (read.faces[0].picture == expected).all()
@@ -110,6 +116,23 @@ def test_the_model_after_transfer_answers(demo: Demo, model_folder: Path) -> Non
     assert not np.allclose(before, after, atol=1e-3)
 
 
+def test_it_says_which_model_answers(
+    place: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
+    copy = onnx.load(model_folder / "before.onnx")
+    onnx.helper.set_model_props(copy, to_texts(changed(card("before"), drawn=True)))
+    onnx.save(copy, "drawn.onnx")
+    for model, sentence in (
+        (model_folder, f"model: {model_folder}/after.onnx, tested on fer2013 and korean\n"),
+        (Path("drawn.onnx"), "model: drawn.onnx, trained on drawn faces, tested on fer2013 and korean\n"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["demo", "--model", str(model), "a.jpg"])
+        with pytest.raises(SystemExit):
+            command.main()
+        assert capsys.readouterr().err == sentence
+
+
 def test_unsure_below_the_threshold() -> None:
     assert label(np.array([0.41, 0.3, 0.29]), card("after")) == "angry"
     assert label(np.array([0.39, 0.31, 0.3]), card("after")) == "unsure"
@@ -139,6 +162,40 @@ def test_json_is_whole_whatever_ends_it(demo: Demo, monkeypatch: pytest.MonkeyPa
 
 def stop(*arguments: Any) -> Any:
     raise UserError("stop")
+
+
+def test_heic_says_what_to_do(demo: Demo) -> None:
+    folder = Path("photos")
+    folder.mkdir()
+    for name in ("a.HEIC", "b.heif", "c.jpg"):
+        (folder / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+    lines = [f"photos/{name}: HEIC is not read: convert it to JPEG" for name in ("a.HEIC", "b.heif", "c.jpg")]
+    status, _, error = demo("photos")
+    assert (status, error.splitlines()) == (1, lines)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"])
+def test_of_several_pictures_the_first_is_read_and_it_says_so(demo: Demo, kind: str) -> None:
+    picture, face = face_photo(0)
+    frames = [Image.fromarray(np.roll(picture[..., ::-1], 90 * n, axis=1)) for n in range(3)]
+    frames[0].save("a.gif", kind, save_all=True, append_images=frames[1:])
+    status, out, error = demo("a.gif")
+    assert (status, error) == (0, "" if kind == "MPO" else "a.gif: only the first of its 3 pictures was read\n")
+    box = [float(rows(out)[0][side]) for side in ("left", "top", "right", "bottom")]
+    assert overlap(Box(*box), Box(*face)) > 0.4
+
+
+def test_what_is_damaged_behind_the_first_picture_does_not_matter(demo: Demo) -> None:
+    frames = [Image.fromarray(face_photo(0)[0][..., ::-1])] * 2
+    file = io.BytesIO()
+    frames[0].save(file, "TIFF", save_all=True, append_images=frames[1:])
+    data = bytearray(file.getvalue())
+    width = struct.pack("<HHI", 256, 4, 1)
+    place = data.rindex(width)
+    data[place : place + 2] = b"\0\0"  # the second page's
+    Path("a.tif").write_bytes(data)
+    status, out, error = demo("a.tif")
+    assert (status, error, len(rows(out))) == (0, "", 1)
 
 
 def test_no_face_says_so(demo: Demo) -> None:
@@ -212,8 +269,22 @@ def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
 
 def test_nothing_is_overwritten(demo: Demo) -> None:
     Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
-    status, _, _ = demo("a.jpg", "--out", ".")
-    assert status == "error: . is not empty; name a new folder, so that nothing in it is overwritten."
+    sentence = "error: {} is there already; name a new folder with --out, so that nothing is overwritten."
+    for name in (".", "a.jpg"):
+        assert demo("a.jpg", "--out", name) == (sentence.format(name), "", "")
+    assert demo("a.jpg", "--out", "result")[0] == 0
+    before = snapshot(Path("result"))
+    assert demo("a.jpg", "--out", "result") == (sentence.format("result"), "", "")
+    assert snapshot(Path("result")) == before
+
+
+@pytest.mark.parametrize("arguments", [["--camera", "9"], ["empty"]])
+def test_what_cannot_begin_leaves_no_folder(demo: Demo, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture("nothing.mp4"))
+    Path("empty").mkdir()
+    assert str(demo(*arguments, "--out", "result")[0]).startswith("error: ")
+    assert not Path("result").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.jpg", "--web"], ["--camera", "0"], ["--camera", "x", "--out", "o"]])
@@ -278,6 +349,106 @@ def test_a_video(demo: Demo) -> None:
     frames = list(copy)
     assert (copy.rate, len(frames)) == (10, 12)
     assert frames[0][1].shape == (480, 360, 3)
+
+
+# How a frame is to be seen: the matrix a, b, c, d of ISO/IEC 14496-12 takes a point (x, y) to (ax + cy, bx + dy).
+MATRICES = {
+    (1, 0, 0, 1): lambda p: p,
+    (0, 1, -1, 0): lambda p: np.rot90(p, -1),
+    (-1, 0, 0, -1): lambda p: p[::-1, ::-1],
+    (0, -1, 1, 0): np.rot90,
+    (-1, 0, 0, 1): lambda p: p[:, ::-1],
+    (1, 0, 0, -1): lambda p: p[::-1],
+    (0, 1, 1, 0): lambda p: p.transpose(1, 0, 2),
+    (0, -1, -1, 0): lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+}
+
+
+def set_matrix(path: Path, header: bytes, matrix: tuple[float, ...]) -> None:
+    """Write a matrix into the header of the film (mvhd) or of its track (tkhd)."""
+    data = bytearray(path.read_bytes())
+    place = data.index(header, data.index(b"moov")) + {b"mvhd": 40, b"tkhd": 44}[header]
+    a, b, c, d = (int(65536 * value) for value in matrix)
+    data[place : place + 20] = struct.pack(">5i", a, b, 0, c, d)
+    path.write_bytes(data)
+
+
+def first_frame(path: Path) -> np.ndarray:
+    return next(iter(VideoFile(path)))[1]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+@pytest.mark.parametrize("header", [b"tkhd", b"mvhd"])
+@pytest.mark.parametrize("matrix", MATRICES, ids=str)
+def test_a_video_is_turned_and_mirrored_by_its_matrix(
+    tmp_path: Path, name: str, header: bytes, matrix: tuple[float, ...]
+) -> None:
+    film(tmp_path / name, 1)
+    stored = first_frame(tmp_path / name)
+    set_matrix(tmp_path / name, header, matrix)
+    assert (first_frame(tmp_path / name) == MATRICES[matrix](stored)).all()
+
+
+def test_what_is_mirrored_twice_is_not_mirrored(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", 1)
+    stored = first_frame(tmp_path / "a.mp4")
+    set_matrix(tmp_path / "a.mp4", b"mvhd", (1, 0, 0, -1))
+    set_matrix(tmp_path / "a.mp4", b"tkhd", (-1, 0, 0, 1))
+    assert (first_frame(tmp_path / "a.mp4") == stored[::-1, ::-1]).all()
+
+
+def set_pixel(path: Path, width: int, height: int) -> None:
+    """Give an MP4 a box `pasp`: how wide and high a pixel is."""
+    box = struct.pack(">I4sII", 16, b"pasp", width, height)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"moov")
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v"):
+        place = data.index(name, place)
+        (size,) = struct.unpack_from(">I", data, place - 4)
+        data[place - 4 : place] = struct.pack(">I", size + len(box))
+    end = place - 4 + size
+    path.write_bytes(data[:end] + box + data[end:])
+
+
+@pytest.mark.parametrize(("width", "height", "expected"), [(2, 1, 720), (3, 4, 270), (1, 1, 360), (0, 1, 360)])
+def test_pixels_of_a_video_are_made_square(tmp_path: Path, width: int, height: int, expected: int) -> None:
+    path = tmp_path / "a.mp4"
+    picture = film(path, 1)
+    set_pixel(path, width, height)
+    frame = first_frame(path)
+    assert np.abs(frame.astype(int) - cv2.resize(picture, (expected, 480))).mean() < 6
+    set_matrix(path, b"tkhd", (0, 1, -1, 0))
+    assert (first_frame(path) == np.rot90(frame, -1)).all()
+
+
+def test_pixels_that_cannot_be_right(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", 1)
+    set_pixel(tmp_path / "a.mp4", 60_000, 1)
+    with pytest.raises(BadPictureError, match="pixels of 60000 x 1, which cannot be right"):
+        VideoFile(tmp_path / "a.mp4")
+
+
+def test_a_squeezed_video_of_a_face(demo: Demo) -> None:
+    picture = film(Path("square.mp4"), 1)
+    writer = VideoWriter(Path("squeezed.mp4"), 10)
+    writer.write(cv2.resize(picture, (180, 480)), 0)
+    writer.close()
+    set_pixel(Path("squeezed.mp4"), 2, 1)
+    expected, found = (
+        [float(rows(demo(name)[1])[0][side]) for side in ("left", "top", "right", "bottom")]
+        for name in ("square.mp4", "squeezed.mp4")
+    )
+    assert overlap(Box(*found), Box(*expected)) > 0.8
+
+
+@pytest.mark.parametrize("ending", [".ts", ".MTS", ".m2ts"])
+def test_videos_of_camcorders(demo: Demo, ending: str) -> None:
+    Path("films").mkdir()
+    film(Path(f"films/a{ending.lower()}"), 2)
+    Path(f"films/a{ending.lower()}").rename(f"films/b{ending}")
+    status, out, error = demo("films")
+    assert (status, error) == (0, "")
+    assert [row["frame"] for row in rows(out)] == ["0", "1"]
 
 
 def test_a_video_without_a_face(demo: Demo) -> None:

@@ -70,12 +70,114 @@ def test_odd_headers(header: bytes) -> None:
     assert upright_size(data, 20) == decode(data, colour=True).shape[1::-1]
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF"])
-@pytest.mark.parametrize("orientation", [None, 6])
-def test_other_formats(kind: str, orientation: int | None) -> None:
-    data = pillow(STORED, kind, orientation if kind in ("PNG", "WEBP") else None)
-    assert upright_size(data, 20) == decode(data, colour=True).shape[1::-1]
-    assert decode(data, colour=False, factor=4).shape in ((12, 20), (20, 12))
+# As Exif 2.32 has it for tag 0x0112.
+UPRIGHT = {
+    1: STORED,
+    2: STORED[:, ::-1],
+    3: STORED[::-1, ::-1],
+    4: STORED[::-1],
+    5: STORED.transpose(1, 0, 2),
+    6: np.rot90(STORED, -1),
+    7: STORED[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(STORED),
+}
+
+
+def check_turned(data: bytes, orientation: int) -> None:
+    upright = UPRIGHT[orientation]
+    assert upright_size(data, 20) == upright.shape[1::-1]
+    for colour, expected in ((True, upright), (False, upright[..., 0])):
+        picture = decode(data, colour)
+        assert picture.shape == expected.shape
+        assert np.abs(picture.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_turn_in_every_format(kind: str, orientation: int) -> None:
+    check_turned(pillow(STORED, kind, orientation), orientation)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "PPM", "JPEG2000"])
+def test_formats_without_a_turn(kind: str) -> None:
+    check_turned(pillow(STORED, kind), 1)
+
+
+def tag(kind: str, value: int, order: str) -> bytes:
+    """A TIFF entry for the orientation whose value is stored in another type."""
+    number, value_format = TYPES[kind]
+    return struct.pack(f"{order}HHI", 0x0112, number, 1) + struct.pack(f"{order}{value_format}", value).ljust(4, b"\0")
+
+
+TYPES = {
+    "BYTE": (1, "B"),
+    "SHORT": (3, "H"),
+    "LONG": (4, "I"),
+    "SBYTE": (6, "b"),
+    "UNDEFINED": (7, "B"),
+    "SSHORT": (8, "h"),
+    "SLONG": (9, "i"),
+    "FLOAT": (11, "f"),
+    "IFD": (13, "I"),
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_exif_of_any_type(kind: str, order: str, orientation: int) -> None:
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    directory = struct.pack(f"{order}IH", 8, 1) + tag(kind, orientation, order) + bytes(4)
+    data = jpeg(STORED, segment(b"Exif\0\0" + mark + directory))
+    if kind == "FLOAT":
+        check_refused(data, "orientation not understood")
+    else:
+        check_turned(data, orientation)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_tiff_of_any_type(kind: str, orientation: int) -> None:
+    data = pillow(STORED, "TIFF", orientation).replace(tag("SHORT", orientation, "<"), tag(kind, orientation, "<"))
+    if kind in ("BYTE", "UNDEFINED", "FLOAT", "IFD"):
+        check_refused(data, "orientation not understood")
+    else:
+        check_turned(data, orientation)
+
+
+def check_refused(data: bytes, expected: str) -> None:
+    assert reason(data) == expected
+    with pytest.raises(BadPictureError, match=expected):
+        decode(data, colour=True)
+
+
+def test_exif_behind_the_pixels_of_a_png() -> None:
+    data = pillow(STORED, "PNG", 6)
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    check_turned(data[:start] + data[end:-12] + data[start:end] + data[-12:], 6)
+
+
+def test_an_avif_is_turned_by_its_own_box_not_by_exif() -> None:
+    # ISO/IEC 23008-12 lets EXIF's orientation inform alone. Pillow writes none, so that another tag stands in for it.
+    file, tags = io.BytesIO(), Image.Exif()
+    tags[0x0128] = 6
+    Image.fromarray(STORED).save(file, "AVIF", exif=tags)
+    written, wanted = (struct.pack(">HHIH", number, 3, 1, 6) for number in (0x0128, 0x0112))
+    assert written in file.getvalue()
+    check_turned(file.getvalue().replace(written, wanted), 1)
+
+
+def test_pixels_that_do_not_fit_the_header_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: STORED.transpose(1, 0, 2))
+    with pytest.raises(BadPictureError, match="not of the size in its header"):
+        decode(jpeg(STORED), colour=True)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"mif1", b"msf1"])
+def test_heic_says_what_to_do(brand: bytes) -> None:
+    check_refused(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(500), "HEIC is not read: convert it to JPEG")
+    assert reason(b"\0\0\0\x18ftypisom\0\0\0\0mp42isom" + bytes(500)) == "not a picture"
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG"])
@@ -97,6 +199,11 @@ def test_damaged_dds() -> None:
     data = bytearray(pillow(STORED, "DDS"))
     data[80] = 0  # the format of a pixel
     assert reason(bytes(data)) == "not a picture"
+
+
+@pytest.mark.parametrize("box", [b"av01", b"iloc", b"ispe", b"pitm"])
+def test_damaged_avif(box: bytes) -> None:
+    assert reason(pillow(STORED, "AVIF").replace(box, b"free")) == "not a picture"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import inspect
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import PARAMS
+from PIL import Image
 from samples import face_photo, jpeg, noise, wait_for
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -88,7 +90,9 @@ def server(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         process.terminate()
         process.wait(10)
         log.seek(0)
-        assert log.read() == ""
+        assert log.read() == "".join(
+            f"model: {model_folder / name}.onnx, tested on fer2013 and korean\n" for name in ("before", "after")
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +153,7 @@ def png_header(width: int, height: int) -> bytes:
         (b"", 422, "empty"),
         (b"GIF? no.", 422, "not a picture"),
         (PHOTO[:-3000], 422, "cut off"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), 422, "Convert it to JPEG"),
         (png_header(60_000, 60_000), 422, "too many pixels"),
         (b"\0" * (web.MAX_BYTES + 1), 413, "larger than 20 MB"),
     ],
@@ -163,7 +168,7 @@ def test_what_is_refused(server: Running, data: bytes, status: int, sentence: st
 
 def test_every_reason_for_a_bad_picture_has_its_sentences() -> None:
     reasons = set(re.findall(r'BadPictureError\("([^"]+)"\)', inspect.getsource(images)))
-    assert reasons == set(web.UNUSABLE)
+    assert reasons == {*web.UNUSABLE, "not square"}  # the last of a face, not of an upload
 
 
 def memory(process: subprocess.Popen[str]) -> float:
@@ -384,6 +389,29 @@ def test_refusals_on_the_page(open_page: Callable[..., Any], tmp_path: Path) -> 
     page.wait_for_selector("#status:has-text('No face found')")
     upload(page, PHOTO)
     page.wait_for_selector(".face")
+
+
+@browser_needed
+def test_of_an_animation_the_first_picture_is_read_and_it_says_so(open_page: Callable[..., Any]) -> None:
+    frames = [Image.fromarray(np.roll(face_photo(0)[0][..., ::-1], 90 * n, axis=1)) for n in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    page = open_page()
+    upload(page, file.getvalue())
+    page.wait_for_selector(".face")
+    assert page.inner_text("#status") == "1 face · Only the first of its 3 pictures was read."
+    page.click("[data-language=ko]")
+    assert page.inner_text("#status") == "얼굴 1개 · 사진 3장 중 첫 장만 읽었습니다."
+
+
+@browser_needed
+def test_a_turn_that_the_browser_does_not_understand(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.evaluate("createImageBitmap = async () => ({ width: 640, height: 480 })")
+    upload(page, PHOTO)
+    page.wait_for_selector(".face")
+    assert page.inner_text("#status") == "1 face · This browser cannot show this kind of picture."
+    assert not page.is_visible("#canvas")
 
 
 @browser_needed

@@ -16,6 +16,7 @@ const WORDS = {
   after: { en: "after transfer", ko: "전이 학습 후" },
   why: { en: "What does this rest on?", ko: "무엇을 보고 판단했나요?" },
   hidden: { en: "This browser cannot show this kind of picture.", ko: "이 브라우저는 이 종류의 사진을 표시할 수 없습니다." },
+  first: { en: (n) => `Only the first of its ${n} pictures was read.`, ko: (n) => `사진 ${n}장 중 첫 장만 읽었습니다.` },
   offline: { en: "The server does not answer. Is it still running?", ko: "서버가 응답하지 않습니다. 아직 실행 중인가요?" },
   large: { en: (n) => `The picture is larger than ${n} MB. Choose a smaller one.`, ko: (n) => `사진이 ${n} MB보다 큽니다. 더 작은 사진을 고르세요.` },
   nocamera: { en: "No camera can be used. Was it allowed?", ko: "카메라를 사용할 수 없습니다. 허용했나요?" },
@@ -74,7 +75,9 @@ async function readPicture(blob) {
     const result = await answer("/faces", blob);
     const bitmap = await createImageBitmap(blob).catch(() => null);
     if (turn !== latest) return;
-    show({ ...result, blob, bitmap });
+    // Browsers understand fewer turns than the server; the boxes would lie elsewhere.
+    const same = bitmap?.width === result.width && bitmap?.height === result.height;
+    show({ ...result, blob, bitmap: same ? bitmap : null });
   } catch (error) {
     if (turn === latest) say(() => error[language()] ?? String(error));
   }
@@ -88,7 +91,11 @@ function show(result) {
     return;
   }
   const count = result.faces.length;
-  say(() => (count ? word("found", count) : word("none")) + (result.bitmap ? "" : ` ${word("hidden")}`));
+  say(() => [
+    count ? word("found", count) : word("none"),
+    ...(result.frames > 1 ? [word("first", result.frames)] : []),
+    ...(result.bitmap ? [] : [word("hidden")]),
+  ].join(" · "));
   draw();
 }
 
