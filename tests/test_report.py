@@ -45,14 +45,14 @@ def test_counts_of_all_crops_are_added_up(place: Path) -> None:
         path = Path("metrics") / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content), encoding="utf-8")
-    crop = next(row for row in report.counts() if row["stage"] == "crop")
+    crop = next(row for row in report.counts("Korean") if row["stage"] == "crop")
     assert (crop["found"], crop["kept"], crop["rejected"]) == (6, 4, [("cut off", 2)])
-    assert all(row["found"] == row["kept"] + sum(count for _, count in row["rejected"]) for row in report.counts())
+    assert all(row["found"] == row["kept"] + sum(count for _, count in row["rejected"]) for row in report.counts("Korean"))
 
 
 def test_what_is_missing_is_one_sentence(place: Path) -> None:
     with pytest.raises(UserError, match=r"metrics.rename\.json is missing; run `dvc repro`"):
-        report.counts()
+        report.counts("Korean")
 
 
 def test_orange_where_covering_hurts_and_blue_where_it_helps() -> None:

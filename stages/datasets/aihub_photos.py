@@ -19,8 +19,7 @@ from stages.runtime.errors import UserError
 
 def is_download(pictures: Iterable[Entry]) -> bool:
     """Whether any of the pictures has a name of AI-Hub 82, however damaged."""
-    names = (PurePosixPath(entry.path).name for entry in pictures)
-    return any(parse_key(name) or parse_name(name) for name in names)
+    return any(parse_key(PurePosixPath(entry.path).name) for entry in pictures)
 
 
 def read_photos(
