@@ -60,3 +60,8 @@ def test_imports_run_downwards_only() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & {"tools", "demo", "benchmarks", "tests"}, path
+
+
+def test_text_files_have_the_same_bytes_on_windows() -> None:
+    """Git for Windows would turn line ends to CRLF, and DVC's MD5 of every module with them."""
+    assert (ROOT / ".gitattributes").read_text(encoding="utf-8") == "* text=auto eol=lf\n"

@@ -47,7 +47,9 @@ def test_counts_of_all_crops_are_added_up(place: Path) -> None:
         path.write_text(json.dumps(content), encoding="utf-8")
     crop = next(row for row in report.counts("Korean") if row["stage"] == "crop")
     assert (crop["found"], crop["kept"], crop["rejected"]) == (6, 4, [("cut off", 2)])
-    assert all(row["found"] == row["kept"] + sum(count for _, count in row["rejected"]) for row in report.counts("Korean"))
+    assert all(
+        row["found"] == row["kept"] + sum(count for _, count in row["rejected"]) for row in report.counts("Korean")
+    )
 
 
 def test_what_is_missing_is_one_sentence(place: Path) -> None:
