@@ -174,14 +174,13 @@ def print_accuracy(path: Path, models: list[Model], other: Any) -> None:
         print(f"{name:20}{right.mean():>10.1%}{balanced:>10.1%}")
 
 
-def pixels(path: Path, source: Entry | str) -> np.ndarray:
+def pixels(path: Path, source: Entry | bytes) -> np.ndarray:
     """One picture of FER2013, grey, uint8 (48, 48)."""
     if isinstance(source, Entry):
         return decode(archives.read(path, source.archive, source.number, source.path), colour=False)
-    parsed = fer2013.parse_pixels(source)
-    if parsed is None:
+    if not source:
         raise SystemExit(f"{path} has a row that is not 48 x 48 pixel values.")
-    return parsed
+    return fer2013.as_picture(source)
 
 
 def print_start(frames: list[np.ndarray], model: Path | None) -> None:

@@ -46,7 +46,7 @@ def main() -> None:
     if arguments.folder.exists():
         raise UserError(f"{arguments.folder} exists; name a new folder, so that nothing in it is overwritten.")
     korean, rest = arguments.folder / "korean", arguments.folder / "fer2013" / "archive.zip"
-    pictures = list(fer2013.find_pictures(arguments.archive))
+    pictures = [picture for picture in fer2013.find_pictures(arguments.archive) if picture.label]
     classes = params.load().index.fer2013.classes
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
     left_out = near_twins(arguments.archive, pictures, chosen)
@@ -85,7 +85,7 @@ def near_twins(root: Path, pictures: list[fer2013.Picture], chosen: list[fer2013
 def content(root: Path, picture: fer2013.Picture) -> bytes:
     """The bytes of a picture's file."""
     entry = picture.source
-    if isinstance(entry, str):
+    if isinstance(entry, bytes):
         raise UserError(f"{root} is FER2013 as CSV; name Kaggle's archive.zip.")
     return archives.read(root, entry.archive, entry.number, entry.path)
 

@@ -53,7 +53,8 @@ def main() -> None:
         write_table(table, CROPS / f"{name}.csv")
         kept = table[table["reason"] == ""]
         counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
-        methods = {method: int((kept["method"] == method).sum()) for method in ("verified", "annotators", "unverified")}
+        names = ("whole",) if settings.crop.input == "face" else ("verified", "annotators", "unverified")
+        methods = {method: int((kept["method"] == method).sum()) for method in names}
         print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
         check_share(name, counts, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
@@ -105,6 +106,9 @@ def crop_part(part: tuple[Path, list[dict[str, Any]]], root: Path, crop: params.
 def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple[bytes, dict[str, Any]]:
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
 
+    If the picture is the face (`crop.input`), it is cut to a square as wide as it is, and no box is believed: they are
+    of another picture.
+
     The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
     finding the face and cutting it out.
 
@@ -112,6 +116,12 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
         BadPictureError: no face, or no usable picture.
     """
     width, height = upright_size(data, crop.max_megapixels)
+    if crop.input == "face":
+        left, top, side = square = square_around(Box(0, 0, width, height), 0)
+        factor = reduction(side, crop.size)
+        cut = cut_face(decode(data, colour=True, factor=factor), factor, square, crop.size, crop.quality)
+        row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
+        return cut, row | {"overlap": ""}
     reference = reference_box(boxes, width, height, crop.smallest_face)
     factor = reduction(max(width, height), crop.detect_side)
     near = None

@@ -18,11 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.datasets.origin import drawn
+from stages.datasets.people import INFLATED, people_known
 from stages.deployment.model_card import ModelCard
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
 from stages.files.metrics import read_metrics
+from stages.files.tables import read_table
 from stages.network import model
 from stages.network.backend import keras, use_threads
 from stages.network.inputs import Faces, read_faces
@@ -58,6 +60,8 @@ def main() -> None:
     digests = {"params": digest_of_params(settings)} | {
         dataset: digest_of_data(dataset, faces.files) for dataset, faces in validation.items()
     }
+    if not people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"]):
+        digests["korean people"] = INFLATED
     for name, source in MODELS.items():
         faces, path = validation[source.dataset], EXPORT / f"{name}.onnx"
         network = model.for_prediction(settings.model, faces.size, len(emotions), source.weights)

@@ -9,6 +9,8 @@ Run: python -m stages.index korean
 
 import argparse
 import itertools
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,7 @@ from stages.datasets.catalog import DATASETS, SPLITS
 from stages.datasets.cleaning import (
     TWIN_REASONS,
     digests,
+    excluded,
     near_twin_reasons,
     read_exclusions,
     share_of,
@@ -24,18 +27,25 @@ from stages.datasets.cleaning import (
     twin_reasons,
 )
 from stages.datasets.counts import split_sizes
-from stages.datasets.labels import ANNOTATORS, majority
+from stages.datasets.fer2013 import VALIDATION
+from stages.datasets.labels import ANNOTATORS, majority, understood
+from stages.datasets.people import INFLATED, near_duplicate_groups
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_share
+from stages.runtime.limits import check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
-NOT_DAMAGE = ("emotion not used", "no majority of annotators", "removed by hand", "person not used", *TWIN_REASONS)
+NOT_DAMAGE = (
+    *("emotion not used", "no majority of annotators", "removed by hand", "person not used", "face found twice"),
+    *TWIN_REASONS,
+)
+NOT_UNDERSTOOD = "not an emotion of AI-Hub 82"
+NO_SPLIT = "official split not known"
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
 
 
@@ -55,6 +65,8 @@ def main() -> None:
             reasons = without_near_twins(table, reasons, index.fer2013.near_duplicate)
     else:
         reasons = clean(table, classes, dataset, remove_twins=True)
+        if index.korean.split == "official":
+            reasons[(reasons == "") & (table["official"] == "")] = NO_SPLIT
         people = index.korean.people
         reasons[left_out(table[reasons == ""], people, index.korean.seed)] = "person not used"
     table["label"] = [classes.get(label) or label for label in table["label"]]
@@ -68,6 +80,13 @@ def main() -> None:
     counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
     check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
+    lost = [
+        (f"{dataset} {classes.get(label) or label}", reason)
+        for label, reason in zip(rejected["label"], rejected["reason"], strict=True)
+        if (classes.get(label) or label) in emotions
+    ]
+    kept = Counter(f"{dataset} {label}" for label in merged["label"])
+    check_groups(kept, lost, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset, people)
     for emotion in emotions:
         write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
@@ -84,9 +103,12 @@ def fer2013_table(settings: params.Pictures) -> tuple[pd.DataFrame, dict[str, st
     table = read_arrays("fer2013", ("train", "test")).assign(person="")
     if missing := set(table["label"]) - set(classes):
         raise UserError(f"params.yaml: index.fer2013.classes has no line for {', '.join(sorted(missing))}.")
+    folder = table["id"].str.partition("/")[0]
+    # A third folder is the validation split, and all of train is then trained on.
+    drawn = 0.0 if (folder == VALIDATION).any() else settings.validation
     table["split"] = [
-        array if array == "test" else split_by_share(share, settings.validation, 0)
-        for array, share in zip(table["array"], shares(table["id"], settings.seed), strict=True)
+        place if place in ("test", VALIDATION) else split_by_share(share, drawn, 0)
+        for place, share in zip(folder, shares(table["id"], settings.seed), strict=True)
     ]
     return table, classes
 
@@ -96,9 +118,14 @@ def korean_table(settings: params.People, emotions: list[str]) -> tuple[pd.DataF
     official, validation, test = settings.split == "official", settings.validation, settings.test
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
     # Of hundreds of thousands of rows, only what is needed.
-    columns = ["id", "person", "uploader", *annotators]
+    columns = ["id", "official", "person", "uploader", *annotators]
     manifest = pd.concat([read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv"))])
     table = read_arrays("korean", ("training", "validation")).merge(manifest, on="id", validate="one_to_one")
+    if (table["person"] == "").all():
+        arrays = (stream_array(ARRAYS / "korean" / f"{array}.npy") for array in table["array"].unique())
+        small = thumbnails(itertools.chain.from_iterable(arrays))
+        table["person"] = near_duplicate_groups(table["id"], small, settings.near_duplicate)
+        print(f"korean: {INFLATED}; {table['person'].nunique():,} groups of near-duplicates stay together")
     if settings.label == "majority":
         table["label"] = majority(table[annotators].to_numpy())
     else:
@@ -131,12 +158,14 @@ def split_by_share(share: float, validation: float, test: float) -> str:
 
 def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, remove_twins: bool) -> pd.Series:
     """For each face the reason why it is not used, or "" (near twins are not looked for)."""
-    listed = Path("data/exclude") / f"{dataset}.txt"
-    exclusions = read_exclusions(listed)
-    if unmatched := exclusions - set(table["id"]):
-        print(f"{listed}: {len(unmatched):,} lines match no face, such as {min(unmatched)}")
     reasons = pd.Series("", index=table.index, dtype=object)
-    reasons[table["id"].isin(exclusions)] = "removed by hand"
+    listed = Path("data/exclude") / f"{dataset}.txt"
+    lines = read_exclusions(listed)
+    try:
+        removed = excluded(lines, table["id"], table["path"], unused_pictures(dataset))
+    except UserError as error:
+        raise UserError(f"{listed}: {error}") from None
+    reasons[removed] = "removed by hand"
     # The tables list the rows of each array in their order.
     arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
     digest = pd.Series(list(digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
@@ -147,8 +176,19 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
     nobody = table["label"] == ""
     reasons[(reasons == "") & nobody] = "no majority of annotators"
+    strange = ~table["label"].map(lambda label: classes[label] is not None or understood(label)).astype(bool)
+    if dataset == "korean":
+        reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
     reasons[(reasons == "") & unused] = "emotion not used"
     return reasons
+
+
+def unused_pictures(dataset: str) -> Iterator[str]:
+    """Ids and paths of pictures that an earlier stage rejected."""
+    yield from read_table(ARRAYS / dataset / "rejected.csv")["path"]
+    if dataset == "korean":
+        for path in sorted(MANIFEST.glob("*_*.csv")):
+            yield from read_table(path)["id"]
 
 
 def without_near_twins(table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.datasets.catalog import DATASETS, MODELS
+from stages.datasets.catalog import MODELS, titled
 from stages.datasets.counts import counts, splits
+from stages.datasets.people import INFLATED, people_known
 from stages.figures import charts, page, study
 from stages.figures.results import by_model, read_evaluation, read_figures
 from stages.figures.sections import dataset_section, draw
 from stages.files.images import decode, shrink
 from stages.files.metrics import read_metrics
+from stages.files.tables import read_table
 from stages.runtime import params
 from stages.runtime.errors import run
 
@@ -33,13 +35,16 @@ def main() -> None:
     settings = params.load()
     emotions, weights = settings.emotions, settings.pretrain.weights
     evaluation = read_evaluation()
+    known = people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"])
     # The faces that the transfer is for come first.
-    shown = list(reversed(DATASETS))
-    sizes = {dataset: splits(dataset, list(emotions)) for dataset in shown}
+    sets = dict(reversed(titled(settings.report.population, known).items()))
+    sizes = {dataset: splits(dataset, list(emotions)) for dataset in sets}
     content = {
         "emotions": emotions,
         "models": MODELS,
-        "datasets": [dataset_section(dataset, emotions, evaluation) for dataset in shown],
+        "population": settings.report.population,
+        "inflated": "" if known else INFLATED,
+        "datasets": [dataset_section(name, dataset, emotions, evaluation) for name, dataset in sets.items()],
         "ceilings": evaluation["ceilings"].to_dict("records"),
         "labels": by_model(evaluation["labels"], ["label", "emotion"]),
         "people": by_model(evaluation["people"], ["subset"]),
@@ -47,9 +52,11 @@ def main() -> None:
         "gaps": by_model(evaluation["gaps"], ["attribute"]),
         "training": [
             training_section("pretrain", "FER2013", sizes["fer2013"]["train"]["faces"], weights),
-            training_section("transfer", "batches; Korean validation", sizes["korean"]["train"]["faces"], None),
+            training_section(
+                "transfer", f"batches; {settings.report.population} validation", sizes["korean"]["train"]["faces"], None
+            ),
         ],
-        "counts": [(DATASETS[dataset].name, count) for dataset in shown for count in counts(dataset)],
+        "counts": [(dataset.name, count) for name, dataset in sets.items() for count in counts(name)],
         "splits": sizes,
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
         "studies": [study_section(path) for path in sorted(study.FOLDER.glob("*.csv"))],

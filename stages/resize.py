@@ -10,6 +10,7 @@ import argparse
 import functools
 import itertools
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from stages.files.metrics import account
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_share
+from stages.runtime.limits import check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 CROPS = Path("data/crops")
@@ -39,13 +40,13 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face on its way into the array; `source` is an entry below the data set's root, or a CSV cell of pixels."""
+    """One face on its way into the array; `source` is an entry below the root, or the grey values of a CSV cell."""
 
     split: str
     id: str
     path: str
     label: str
-    source: Entry | str
+    source: Entry | bytes
 
 
 def main() -> None:
@@ -72,7 +73,13 @@ def main() -> None:
     )
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
-    check_share(f"{dataset} faces", counts, settings.limits.max_rejected, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
+    limit, table = settings.limits.max_rejected, ARRAYS / dataset / "rejected.csv"
+    check_share(f"{dataset} faces", counts, limit, table, NOT_DAMAGE)
+    split = {face.path: face.split for face in faces}
+    lost = [(f"{dataset} {split[path]} {label}" if label else "", reason) for path, label, reason in rejected]
+    found = Counter(f"{dataset} {face.split} {face.label}" for face in faces)
+    gone = Counter(group for group, _ in lost)
+    check_groups(found - gone, lost, limit, table, NOT_DAMAGE)
 
 
 def fer2013_faces(root: Path) -> Iterator[Face]:
@@ -135,7 +142,7 @@ def write_arrays(
     return kept, rejected
 
 
-def grey_squares(sources: list[Entry | str], root: Path, image: params.Image) -> list[np.ndarray | str]:
+def grey_squares(sources: list[Entry | bytes], root: Path, image: params.Image) -> list[np.ndarray | str]:
     """Each source as a grey square, uint8 (size, size), or the reason why it is rejected."""
     cv2.setNumThreads(1)
     results: list[np.ndarray | str] = []
@@ -147,17 +154,16 @@ def grey_squares(sources: list[Entry | str], root: Path, image: params.Image) ->
     return results
 
 
-def grey_square(source: Entry | str, root: Path, image: params.Image) -> np.ndarray:
+def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.ndarray:
     """One source as a grey square, uint8 (size, size).
 
     Raises:
         BadPictureError: it is not a whole picture, or not square.
     """
-    if isinstance(source, str):
-        pixels = fer2013.parse_pixels(source)
-        if pixels is None:
+    if isinstance(source, bytes):
+        if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(pixels, image.size)
+        return resize(fer2013.as_picture(source), image.size)
     if source.problem:
         raise BadPictureError(source.problem)
     if source.size > image.max_megabytes * 1e6:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from stages.files.replacing import replacing
 from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
 from stages.synthetic import fer2013_archive, korean_download
@@ -39,12 +40,11 @@ def main() -> None:
 
 def draw_fer2013(archive: Path, sample: params.Sample, runtime: params.Runtime) -> None:
     """Write the pictures of both splits, and a few faulty ones, to the zip `archive`."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
     total = sample.fer_train + sample.fer_test + len(fer2013_archive.FAULTS)
     files = fer2013_archive.fer_files(sample.fer_train, sample.fer_test)
     shown = tqdm(files, "FER2013 side", total, unit="picture", mininterval=1)
     drawn = engine.ordered_map(partial(fer2013_archive.draw_files, sample.seed), batches(shown, FER_BATCH), runtime)
-    with zipfile.ZipFile(archive, "w") as target:
+    with replacing(archive) as file, zipfile.ZipFile(file, "w") as target:
         for path, data in chain.from_iterable(drawn):
             fer2013_archive.add_file(target, path, data)
 

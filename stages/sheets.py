@@ -36,6 +36,7 @@ PHOTO_SIDE = 640  # pixels of the longer side of a photo while its boxes are dra
 CUT_OUT, ANNOTATED = bgr(ORANGE), bgr(BLUE)
 HEADINGS = {
     "annotators": "cut out (orange) around the annotators' boxes (blue), as no face was found there",
+    "whole": "taken whole, as the picture is the face (crop.input)",
     "unverified": "found and cut out (orange) without an annotators' box to confirm it",
 }
 

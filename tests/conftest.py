@@ -26,6 +26,7 @@ CHANGES: dict[str, Any] = {
     "runtime.engine": "serial",
     "runtime.workers": 2,
     "limits.max_rejected": 1,
+    "limits.max_without_photo": 1,
     "rename.max_megabytes": 20,
     "crop.detect_side": 480,
     "crop.size": 96,

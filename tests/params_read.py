@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from stages.runtime import params
-from tools.deps import closure
+from tools.deps import NEUTRAL, closure
 
 ROOT = Path(__file__).parent.parent
 Class = type[BaseModel]
@@ -98,8 +98,9 @@ def modules(stage: Path) -> list[Path]:
 
 
 def sections_read_by(stage: Path) -> set[str]:
-    """The sections that a stage takes; of `index:` the data set, where it names one."""
-    read = set().union(*(read_in(module) for module in modules(stage)))
+    """The sections that a stage's output follows from; of `index:` the data set, where it names one."""
+    # What stages/runtime asks for, such as when to give up, changes no byte of an output.
+    read = set().union(*(read_in(module) for module in modules(stage) if NEUTRAL not in module.parents))
     sections = {key for owner, key in read if owner is params.Params and key in params.Params.model_fields}
     data_sets = {f"index.{key}" for owner, key in read if owner is params.Index and key in params.Index.model_fields}
     return sections - {"index"} | data_sets if data_sets else sections

@@ -1,4 +1,5 @@
 import os
+import struct
 import sys
 import unicodedata
 import zipfile
@@ -136,7 +137,8 @@ def false_flag(path: Path) -> None:
 def test_damaged_archive_is_listed_with_its_problem(tmp_path: Path, damage: object) -> None:
     path = write_cp949_zip(tmp_path / "a/b.zip", {"a.jpg": b"1"})
     damage(path)  # type: ignore[operator]
-    expected = ("a/b.zip", -1, "cannot be opened: not a complete zip archive, fetch it again")
+    reason = "empty" if damage is emptied else "not a complete zip archive"
+    expected = ("a/b.zip", -1, f"cannot be opened: {reason}, fetch it again")
     assert [(e.place, e.number, e.problem) for e in archives.walk(tmp_path)] == [expected]
     assert [(e.place, e.number, e.problem) for e in archives.walk(path)] == [("b.zip", *expected[1:])]
 
@@ -245,3 +247,41 @@ def test_loose_name_that_is_no_unicode(tmp_path: Path) -> None:
     (entry,) = archives.walk(tmp_path)
     assert os.fsencode(entry.path) == NAME.encode("cp949")
     assert read(tmp_path, entry) == b"x"
+
+
+def unicode_path(raw: bytes, name: str) -> bytes:
+    """The extra field that archivers on a Western Windows add to a name that its code page does not have."""
+    body = b"\1" + struct.pack("<L", zipfile.crc32(raw)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(body)) + body
+
+
+@pytest.mark.parametrize(("of", "expected"), [(b"???.jpg", "기쁨.jpg"), (b"other.jpg", "???.jpg")])
+def test_unicode_path_field(tmp_path: Path, of: bytes, expected: str) -> None:
+    info = zipfile.ZipInfo("???.jpg")
+    info.extra = b"UT\1\0x" + unicode_path(of, "기쁨.jpg")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"x")
+    assert places(tmp_path) == [f"a.zip/{expected}"]
+
+
+def test_head_and_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfa\r\nb")
+    write_cp949_zip(tmp_path / "b.zip", {"a.csv": b"\xef\xbb\xbfa\r\nb"})
+    for entry in archives.walk(tmp_path):
+        assert archives.head(tmp_path, entry, 4) == b"\xef\xbb\xbfa"
+        with archives.text_lines(tmp_path, entry) as lines:
+            assert list(lines) == ["a\r\n", "b"]
+
+
+def test_first_and_last_member_are_tried_and_then_some(tmp_path: Path) -> None:
+    path = write_cp949_zip(tmp_path / "a.zip", {f"{n:03}.jpg": b"content%03d" % n for n in range(100)})
+    members = list(archives.walk(tmp_path))
+    assert archives.damaged_members(tmp_path, members) == ([], 2)
+    data = path.read_bytes()
+    for n in range(50, 100):
+        data = data.replace(b"content%03d" % n, b"c0ntent%03d" % n)
+    path.write_bytes(data)
+    damaged, tried = archives.damaged_members(tmp_path, members)
+    assert (len(damaged), tried) == (10, 20)
+    assert archives.damaged_members(tmp_path, members[:50]) == ([], 2)
+    assert archives.damaged_members(tmp_path, members[-1:]) == (members[-1:], 1)

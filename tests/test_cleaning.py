@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 from samples import noise
 
-from stages.datasets.cleaning import digests, near_twin_reasons, read_exclusions, share_of, thumbnails, twin_reasons
+from stages.datasets.cleaning import (
+    digests,
+    excluded,
+    near_twin_reasons,
+    plain_id,
+    read_exclusions,
+    share_of,
+    thumbnails,
+    twin_reasons,
+)
 from stages.runtime.errors import UserError
 
 
@@ -13,8 +22,37 @@ def test_exclusions(tmp_path) -> None:
         "\ufeff# a list\ntrain/angry/Training_1.jpg\n\n  train/sad/2.JPEG  # 사람 없음\n0123456789abcdef\na.b\n.\n/\n"
     )
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    expected = {"train/angry/Training_1", "train/sad/2", "0123456789abcdef", "a.b", ".", "/"}
+    expected = ["train/angry/training_1", "train/sad/2", "0123456789abcdef", "a.b", ".", "/"]
     assert read_exclusions(tmp_path / "a.txt") == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train/angry/im0",
+        "train/angry/im0.jpg",
+        "train\\angry\\im0.jpg",
+        "./train/angry/im0.png",
+        ".\\train\\angry\\im0",
+        "Train/Angry/IM0.JPG",
+        '"train/angry/im0.jpg"',
+        "'train/angry/im0'",
+        "fer/images/train/angry/im0.jpg",
+    ],
+)
+def test_a_picture_is_excluded_however_it_is_written(line: str) -> None:
+    ids, paths = ["train/angry/im0", "train/angry/im1"], [f"fer/images/train/angry/im{n}.jpg" for n in range(2)]
+    assert excluded([plain_id(line)], ids, paths, []) == [True, False]
+    assert excluded([], ids, paths, []) == [False, False]
+
+
+def test_a_line_that_names_nothing() -> None:
+    ids = ["train/angry/im10", "train/happy/im10"]
+    with pytest.raises(UserError, match=r"^`train/angry/im1o` names no picture; is train/angry/im10 meant\?$"):
+        excluded(["train/angry/im1o"], ids, ids, [])
+    with pytest.raises(UserError, match=r"^`xyz` \(as do 1 others\) names no picture; take it out\.$"):
+        excluded(["xyz", "zyx"], ids, ids, [])
+    assert excluded(["lost/1"], ids, ids, ["Lost/1.jpg"]) == [False, False]
 
 
 def test_exclusions_missing_or_not_utf_8(tmp_path) -> None:

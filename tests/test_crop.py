@@ -23,6 +23,7 @@ from samples import (
 
 from stages import crop
 from stages.faces.box import Box, overlap
+from stages.faces.cutting import reference_box
 from stages.files.images import decode
 from stages.files.tables import read_table
 from stages.runtime.params import Crop
@@ -362,3 +363,38 @@ def test_nothing_renamed_yet(run_stage: Run) -> None:
     message = run_stage("crop", "training", "happy")
     assert message.startswith("error: data")
     assert message.endswith("training_happy.csv is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+
+
+@pytest.mark.parametrize(("width", "height"), [(224, 224), (48, 48), (60, 80), (80, 60)])
+def test_a_picture_that_is_the_face_is_taken_whole(width: int, height: int) -> None:
+    picture = cv2.GaussianBlur(noise(1, height, width, 3), (0, 0), 4)
+    boxes: list[Box | None] = [Box(10, 10, 150, 150)] * 3  # of the photo that it was cut from
+    face, row = crop.crop_photo(jpeg(picture), boxes, SETTINGS.model_copy(update={"input": "face"}))
+    assert (row["width"], row["height"], row["method"], row["overlap"]) == (width, height, "whole", "")
+    cut = decode(face, colour=True)
+    assert cut.shape[:2] == (min(width, 96),) * 2
+    top = round((height - width) / 2)
+    assert (row["left"], row["top"], row["side"]) == (0, top, width)
+    if width == height:
+        assert np.abs(cut.astype(int) - cv2.resize(picture, cut.shape[1::-1], interpolation=cv2.INTER_AREA)).mean() < 6
+
+
+def test_the_stage_takes_faces_whole(place: Path, run_stage: Run, set_params: Any) -> None:
+    names = [photo_name(n) for n in range(3)]
+    write_cp949_zip(Path("korean/TRAIN.zip"), {name: jpeg(noise(n, 64, 64, 3)) for n, name in enumerate(names)})
+    labels = [label_record(name, boxes=(20, 20, 60, 60)) for name in names]
+    write_labels(Path("korean/img_emotion_training_data(기쁨).json"), labels)
+    set_params({"crop.input": "face"})
+    assert run_stage("rename") == ""
+    assert run_stage("crop", "training", "happy") == ""
+    table = read_table(Path("data/crops/training_happy.csv"))
+    assert table["method"].tolist() == ["whole"] * 3
+
+
+def test_boxes_of_another_picture_are_not_believed() -> None:
+    # As where crops of 224 x 224 lie beside the label files of the photos.
+    own, others = Box(20, 30, 200, 210), [Box(180, 100, 900, 900), Box(100, 90, 620, 700), Box(615, 255, 1044, 869)]
+    for box in others:
+        assert reference_box([box] * 3, 224, 224, 0.1) is None
+    assert reference_box([own, *others[:2]], 224, 224, 0.1) == own
+    assert reference_box([Box(-52, 30, 200, 210)], 224, 224, 0.1) == Box(0, 30, 200, 210)

@@ -37,12 +37,8 @@ def test_every_stage_says_what_it_does() -> None:
         assert definition.get("do", definition).get("desc"), name
 
 
-def test_crop_has_an_instance_for_each_emotion_and_report_its_tables() -> None:
-    stages = load("dvc.yaml")["stages"]
-    matrix = stages["crop"]["matrix"]
-    assert matrix["emotion"] == list(load("params.yaml")["emotions"])
-    tables = [f"data/crops/{split}_{emotion}.csv" for split in matrix["split"] for emotion in matrix["emotion"]]
-    assert [dep for dep in stages["report"]["deps"] if dep.startswith("data/crops")] == tables
+def test_crop_has_an_instance_for_each_emotion() -> None:
+    assert load("dvc.yaml")["stages"]["crop"]["matrix"]["emotion"] == list(load("params.yaml")["emotions"])
 
 
 def test_packages_hold_only_a_docstring() -> None:
@@ -64,3 +60,8 @@ def test_imports_run_downwards_only() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & {"tools", "demo", "benchmarks", "tests"}, path
+
+
+def test_text_files_have_the_same_bytes_on_windows() -> None:
+    """Git for Windows would turn line ends to CRLF, and DVC's MD5 of every module with them."""
+    assert (ROOT / ".gitattributes").read_text(encoding="utf-8") == "* text=auto eol=lf\n"

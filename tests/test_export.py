@@ -40,6 +40,7 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
         np.save(place / f"data/arrays/{dataset}/train.npy", noise(len(dataset), 60, 48, 48))
         rows = [("train", n, f"T{n}", f"{n}.jpg", EMOTIONS[n % 3], ("validation", "test")[n % 2]) for n in range(60)]
         table = pd.DataFrame(rows, columns=["array", "row", "id", "path", "label", "split"])
+        table["person"] = [f"person {n % 9}" for n in range(60)]
         table.to_csv(place / f"data/csvs/{dataset}/merged.csv", index=False)
         (place / "data/sample" / dataset).mkdir(parents=True)
     for number in range(60):
@@ -65,9 +66,12 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
     before = card.provenance
     set_params({"crop.margin": 0.2})
     np.save(trained / "data/arrays/korean/train.npy", noise(99, 60, 48, 48))
+    table = pd.read_csv(trained / "data/csvs/korean/merged.csv").assign(person="~T0")
+    table.to_csv(trained / "data/csvs/korean/merged.csv", index=False)
     assert run_stage("export") == ""
     after = Model(trained / "data/export/after.onnx").card.provenance
     assert {name for name in before if before[name] != after[name]} == {"params", "korean"}
+    assert after["korean people"].startswith("people unknown: ")
 
 
 def test_missing_results_are_one_sentence(trained: Path, run_stage: Callable[..., str]) -> None:

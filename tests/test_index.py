@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,10 @@ def write_fer(excluded: str = "", rejected: tuple[tuple[str, str, str], ...] = (
     write_rest("fer2013", excluded, rejected)
 
 
-def test_fer2013(run_stage: Run, set_params: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fer2013(run_stage: Run, set_params: Any) -> None:
     write_fer(
-        "train/happy/7.jpg  # a drawing\ntest/sad/2\ntrain/happy/none\n", (("train/sad/x.jpg", "sad", "not a picture"),)
+        "train\\Happy\\7.jpg  # a drawing\ntest/sad/2\ntrain/sad/x.jpg\n",
+        (("train/sad/x.jpg", "sad", "not a picture"),),
     )
     assert run_stage("index", "fer2013") == ""
     assert check("fer2013")["emotion not used"] == 36
@@ -97,7 +98,6 @@ def test_fer2013(run_stage: Run, set_params: Any, capsys: pytest.CaptureFixture[
     assert (merged.loc[merged["array"] == "test", "split"] == "test").all()
     assert set(merged.loc[merged["array"] == "train", "split"]) == {"train", "validation"}
     assert (merged.loc[merged["id"].str.contains("surprise"), "label"] == "sad").all()
-    assert "1 lines match no face, such as train/happy/none" in capsys.readouterr().out
     row = csv("fer2013", "rejected").set_index("path").loc["train/sad/x.jpg"]
     assert (row["row"], row["array"]) == ("", "")
 
@@ -184,7 +184,11 @@ PEOPLE = 40
 EMOTIONS = ["angry", "happy", "sad"]
 
 
-def write_korean(labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e,) * 4, excluded: str = "") -> None:
+def write_korean(
+    labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e,) * 4,
+    excluded: str = "",
+    unknown_split: Collection[int] = (),
+) -> None:
     """Two photos of each person and emotion; ten people are in both official sets, ten in Validation only.
 
     `labels` gives uploader's and annotators' labels for a photo's number and its file name's emotion.
@@ -199,9 +203,10 @@ def write_korean(labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e
                 split = "validation" if 10 <= person < 20 or (person < 10 and shot) else "training"
                 id_ = f"{number * 7919 % 1000:04}"
                 faces[split].append((id_, emotion, noise(number, 8, 8)))
-                row = (id_, "TRAIN.zip", f"{id_}.jpg", f"person{person}", *labels(number, emotion))
+                official = "" if number in unknown_split else split
+                row = (id_, "TRAIN.zip", f"{id_}.jpg", official, f"person{person}", *labels(number, emotion))
                 manifests.setdefault(f"{split}_{emotion}", []).append(row)
-    columns = ["id", "archive", "path", "person", "uploader", "label_A", "label_B", "label_C"]
+    columns = ["id", "archive", "path", "official", "person", "uploader", "label_A", "label_B", "label_C"]
     for name, rows in manifests.items():
         write_table(pd.DataFrame(rows, columns=columns), Path(f"data/manifest/{name}.csv"))
     rows = [("TRAIN.zip", "IMG_1.jpg", "not a file name of AI-Hub 82")]
@@ -270,6 +275,57 @@ def test_korean_official_split(run_stage: Run, set_params: Any) -> None:
     assert training.groupby("person")["split"].nunique().max() == 1
     assert set(training["split"]) == {"train", "validation"}
     assert training.groupby("person")["split"].first().eq("validation").mean() == pytest.approx(0.3, abs=0.2)
+
+
+def test_official_split_that_is_not_known(run_stage: Run, set_params: Any) -> None:
+    write_korean(unknown_split=(1, 2, 3))
+    assert run_stage("index", "korean") == ""
+    assert check("korean") == {}
+    set_params({"index.korean.split": "official"})
+    assert run_stage("index", "korean") == ""
+    assert check("korean") == {"official split not known": 3}
+
+
+def test_labels_that_are_no_emotion_count_as_damage(run_stage: Run, set_params: Any) -> None:
+    write_korean(lambda n, e: (("기븜" if n < 8 else "불안" if n < 12 else e), "", "", ""))
+    set_params({"limits.max_rejected": 0.01})
+    message = run_stage("index", "korean")
+    assert message.startswith(
+        "error: korean: 7 of 236 rejected, 7 of them for the reason 'not an emotion of AI-Hub 82'; "
+    )
+
+
+def test_a_class_cannot_vanish(run_stage: Run, set_params: Any) -> None:
+    write_fer(rejected=tuple((f"train/happy/lost{n}.jpg", "happy", "cut off") for n in range(40)))
+    set_params({"limits.max_rejected": 0.4})
+    message = run_stage("index", "fer2013")
+    assert message.startswith("error: fer2013 happy: 40 of ")
+    assert " rejected, 40 of them for the reason 'cut off'; " in message
+
+
+def test_an_exclusion_that_names_nothing(run_stage: Run) -> None:
+    write_fer("train/happy/none1\n")
+    message = run_stage("index", "fer2013")
+    assert message.startswith("error: data")
+    assert "fer2013.txt: `train/happy/none1` names no picture; is train/happy/1" in message
+
+
+def test_validation_folder(run_stage: Run) -> None:
+    labels = ["angry", "happy", "sad"]
+    faces = [
+        (f"{s}/{e}/{n}", e, noise(97 * n + 7 * i + j, 8, 8))
+        for i, s in enumerate(("train", "validation", "test"))
+        for j, e in enumerate(labels)
+        for n in range(6)
+    ]
+    for array in ("train", "test"):
+        write_array("fer2013", array, [face for face in faces if (face[0][:4] == "test") == (array == "test")])
+    write_rest("fer2013")
+    assert run_stage("index", "fer2013") == ""
+    merged = csv("fer2013", "merged")
+    assert (merged["id"].str.partition("/")[0] == merged["split"]).all()
+    assert set(merged["split"]) == {"train", "validation", "test"}
+    assert (merged["array"] == "train").sum() == 36
 
 
 def test_korean_labels(run_stage: Run, set_params: Any) -> None:

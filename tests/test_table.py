@@ -54,10 +54,12 @@ def ceilings(*rows: Row) -> pd.DataFrame:
 
 def test_agreement_is_a_sentence() -> None:
     everybody = ("all", 1000, 900, 0.8)
-    text = agreement(ceilings(everybody, ("happy", 500, 450, 0.92), ("sad", 500, 450, 0.6)))
+    text = agreement(ceilings(everybody, ("happy", 500, 450, 0.92), ("sad", 500, 450, 0.6)), "Korean")
     assert "80.0% of 1,000\nKorean test faces (happy 92.0%, sad 60.0%);\nin 10.0% no two" in text
-    assert "happy 92.0%, sad -" in agreement(ceilings(everybody, ("happy", 500, 450, 0.92), ("sad", 0, 0, NAN)))
-    assert agreement(ceilings(("all", 0, 0, NAN))) == "No annotator has looked at the Korean test faces."
+    assert "happy 92.0%, sad -" in agreement(
+        ceilings(everybody, ("happy", 500, 450, 0.92), ("sad", 0, 0, NAN)), "Korean"
+    )
+    assert agreement(ceilings(("all", 0, 0, NAN)), "Korean") == "No annotator has looked at the Korean test faces."
 
 
 def of_both(*rows: Row, columns: str) -> pd.DataFrame:
@@ -84,7 +86,8 @@ def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
                 ("age", "60s", 2, 8, NAN, NAN, NAN), columns="attribute group people faces accuracy low high"
             ),
             "gaps": of_both(("age", NAN, NAN, NAN), ("gender", 0.1, -0.05, 0.2), columns="attribute gap low high"),
-        }
+        },
+        "Korean",
     )
     assert [" ".join(line.split()) for line in text.splitlines()] == [
         "Accuracy on Korean faces people faces before after",

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from stages.datasets.catalog import DATASETS, MODELS
+from stages.datasets.catalog import DATASETS, MODELS, titled
 from stages.datasets.counts import counts, splits
+from stages.datasets.people import INFLATED, people_known
 from stages.figures.results import by_model, read_evaluation
+from stages.files.tables import read_table
 from stages.runtime import params
 from stages.runtime.errors import run
 
@@ -27,13 +29,19 @@ SHARES = {
 
 def main() -> None:
     """Print the tables of all data sets and where the report is."""
-    evaluation, emotions = read_evaluation(), list(params.load().emotions)
-    for dataset, known in DATASETS.items():
+    settings, evaluation = params.load(), read_evaluation()
+    named = people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"])
+    sets, population = titled(settings.report.population, named), settings.report.population
+    if not named:
+        print(f"{population} faces, {INFLATED}.\n")
+        population += "*"
+    for dataset, known in sets.items():
         tables = (evaluation[name] for name in ("scores", "differences"))
         scores, differences = (rows[rows["dataset"] == dataset] for rows in tables)
-        print(f"{table(f'{known.name} test faces', scores, differences)}\n")
-    print(f"{parts(evaluation)}\n\n{agreement(evaluation['ceilings'])}\n\n{distortions(evaluation['robustness'])}\n")
-    print(f"{accounts()}\n\n{used(emotions)}\n")
+        name = population if dataset == "korean" else known.name
+        print(f"{table(f'{name} test faces', scores, differences)}\n")
+    print(f"{parts(evaluation, population)}\n\n{agreement(evaluation['ceilings'], population)}\n")
+    print(f"{distortions(evaluation['robustness'])}\n\n{accounts()}\n\n{used(list(settings.emotions))}\n")
     print(f"With pictures, in a browser: {REPORT.as_posix()}")
 
 
@@ -59,29 +67,29 @@ def table(title: str, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def agreement(ceilings: pd.DataFrame) -> str:
+def agreement(ceilings: pd.DataFrame, population: str) -> str:
     """On how many faces the annotators' majority is the uploader's label, in a sentence."""
     everybody, *by_emotion = ceilings.to_dict("records")
     if not everybody["faces"]:
-        return "No annotator has looked at the Korean test faces."
+        return f"No annotator has looked at the {population} test faces."
     shares = [f"{row['agreement']:.1%}" if row["faces"] else "-" for row in by_emotion]
     emotions = ", ".join(f"{row['emotion']} {share}" for row, share in zip(by_emotion, shares, strict=True))
     return (
         f"At least two of the three annotators see what the uploader meant in {everybody['agreement']:.1%} of "
-        f"{everybody['faces']:,}\nKorean test faces ({emotions});\n"
+        f"{everybody['faces']:,}\n{population} test faces ({emotions});\n"
         f"in {1 - everybody['decided'] / everybody['faces']:.1%} no two of them agree on anything."
     )
 
 
-def parts(evaluation: dict[str, pd.DataFrame]) -> str:
-    """Both models' accuracy on parts of the Korean test faces and against both labels, in percent with intervals."""
+def parts(evaluation: dict[str, pd.DataFrame], population: str) -> str:
+    """Both models' accuracy on parts of the second test set and against both labels, in percent with intervals."""
     rows = [
         *((f"{r['label']}'s label", r) for r in by_model(evaluation["labels"], ["label", "emotion"])
           if r["emotion"] == "all"),
         *((f"{r['subset']} people", r) for r in by_model(evaluation["people"], ["subset"]) if r["subset"] != "all"),
         *((f"{r['attribute']} {r['group']}", r) for r in by_model(evaluation["groups"], ["attribute", "group"])),
     ]  # fmt: skip
-    lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
+    lines = [f"{f'Accuracy on {population} faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
     for name, row in rows:
         unknown = "too few people" if row["faces"] else "-"
         figures = [_interval(row[m], "accuracy") or unknown for m in MODELS]

@@ -4,19 +4,48 @@
 session of near-duplicates, and person + time + bbb + nnn one photo.
 """
 
+import codecs
 import hashlib
+import itertools
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# A name that was written as CP949 and read as one of these shows as mojibake; reading it back repairs it.
-MISREAD_AS = ("cp437", "cp850", "latin-1", "cp1252")
+EMOTIONS = ("기쁨", "당황", "분노", "불안", "상처", "슬픔", "중립")
+UNDECIDED = "알수없음"  # what an annotator says who sees none of them
+BACKGROUNDS = (
+    "공공시설&종교&의료시설",
+    "교통&이동수단(엘리베이터 포함)",
+    "상업시설&점포&시장",
+    "스포츠 관람 및 레저시설",
+    "오락&공연시설",
+    "행사&사무공간",
+    "실외 자연환경",
+    "도심 환경",
+    "문화재 및 유적지",
+    "숙박 및 거주공간",
+)
+# A name that was written as CP949 or UTF-8 and read as one of these shows as mojibake; reading it back repairs it.
+# First come those that unpackers are known to take. No name is read wrongly by any of them (tests/test_aihub.py).
+MISREAD_AS = (
+    *("cp437", "cp850", "cp866", "latin-1", "cp1252", "cp852", "mac_roman", "gbk", "big5hkscs", "cp932", "euc_jp"),
+    *(f"cp{page}" for page in (737, 775, 855, 857, 858, 860, 861, 862, 863, 864, 865, 869, 874, 1125)),
+    *(f"cp{page}" for page in range(1250, 1259) if page != 1252),
+    *(f"iso8859_{part}" for part in range(2, 17) if part != 12),
+    *("koi8_r", "koi8_u", "hp_roman8", "mac_cyrillic", "mac_greek", "mac_latin2", "mac_turkish"),
+)
 NAME = re.compile(
-    r"(?P<person>[0-9a-f]{64})_(?P<gender>남|여)_(?P<age>\d{1,3})_(?P<emotion>[^_]+)_(?P<background>.+)_"
-    r"(?P<time>\d{14})-(?P<place>\d{3})-(?P<number>\d{3})\.jpe?g",
+    rf"(?P<person>[0-9a-f]{{64}})_(?P<gender>남|여)_(?P<age>\d{{1,3}})_(?P<emotion>{'|'.join(EMOTIONS)})_"
+    r"(?P<background>.+)_(?P<time>\d{14})-(?P<place>\d{3})-(?P<number>\d{3})\.[0-9a-z]+",
     re.IGNORECASE | re.DOTALL,  # a disk that allows line breaks in names may have one
 )
+# What is left of a name whose Hangul is lost, and of "name (1).jpg".
+KEY = re.compile(
+    r"(?P<person>[0-9a-f]{64})_.*(?P<time>\d{14})-(?P<place>\d{3})-(?P<number>\d{3})\D.*", re.IGNORECASE | re.DOTALL
+)
+SPLIT = re.compile(r"(?i:train|valid)|(?:^|(?<=[/\[]))(?:[TV][SL]_|[Vv]al(?=/))")
 GENDERS = {"남": "male", "여": "female"}
 SPLITS = ("training", "validation")  # the official ones
 
@@ -42,34 +71,79 @@ class Name:
 def parse_name(name: str) -> Name | None:
     """Take a file name apart, after undoing NFD and mojibake; `None` if it is not a name of AI-Hub 82."""
     for candidate in _candidates(name):
-        if match := NAME.fullmatch(unicodedata.normalize("NFC", candidate)):
-            person, session = match["person"].lower(), f"{match['time']}-{match['place']}"
+        match = NAME.fullmatch(unicodedata.normalize("NFC", candidate))
+        # Two code pages may agree in the short words and not in the long one.
+        if match and (candidate == name or re.sub("[/_]", "&", match["background"]) in BACKGROUNDS):
             return Name(
-                person,
+                match["person"].lower(),
                 GENDERS[match["gender"]],
                 int(match["age"]),
                 match["emotion"],
                 match["background"],
-                session,
-                f"{person}_{session}-{match['number']}",
+                f"{match['time']}-{match['place']}",
+                _key(match),
             )
     return None
 
 
+def parse_key(name: str) -> str | None:
+    """`Name.key` of a file name whose Hangul is past repair: the rest is ASCII; `None` if that is damaged, too."""
+    match = KEY.fullmatch(name)
+    return match and _key(match)
+
+
+def _key(match: re.Match[str]) -> str:
+    return f"{match['person'].lower()}_{match['time']}-{match['place']}-{match['number']}"
+
+
 def _candidates(name: str) -> Iterator[str]:
-    # macOS takes mojibake apart as well: "é" becomes "e" and an accent.
-    name = unicodedata.normalize("NFC", name)
     yield name
-    # Bytes that are no UTF-8 reach Python as lone surrogates.
-    for encoding, errors in [("utf-8", "surrogateescape"), *((encoding, "replace") for encoding in MISREAD_AS)]:
+    if name.isascii():
+        # As browsers write it, %B1%E2, and as Info-ZIP does, #Uae30.
+        yield re.sub(r"#U([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), name, flags=re.IGNORECASE)
+        yield from _decodings(urllib.parse.unquote_to_bytes(name))
+        return
+    # Bytes that are not UTF-8 reach Python as lone surrogates. macOS takes mojibake apart as well: "é" becomes "e" and
+    # an accent.
+    readings = [("utf-8", "surrogateescape"), *((encoding, "as byte") for encoding in MISREAD_AS)]
+    for (encoding, errors), form in itertools.product(
+        readings, dict.fromkeys((name, unicodedata.normalize("NFC", name)))
+    ):
         try:
-            repaired = name.encode(encoding, errors).decode("cp949")
+            raw = form.encode(encoding, errors)
         except UnicodeError:
             continue
-        yield repaired
+        yield from _decodings(raw)
+
+
+def _decodings(raw: bytes) -> Iterator[str]:
+    for encoding in ("cp949", "utf-8"):
+        try:
+            yield raw.decode(encoding)
+        except UnicodeError:
+            continue
+
+
+def _as_byte(error: UnicodeError) -> tuple[bytes, int]:
+    """What a code page does not define is mostly read as the control character of the same number."""
+    if isinstance(error, UnicodeEncodeError) and ord(error.object[error.start]) < 256:
+        return bytes([ord(error.object[error.start])]), error.start + 1
+    raise error
+
+
+codecs.register_error("as byte", _as_byte)
 
 
 def split_of(path: str) -> str | None:
-    """The official split that a path names (`1.Training/...`, `..._VALID.zip`): training, validation, or `None`."""
-    found = re.findall(r"train|valid", unicodedata.normalize("NFC", path).lower())
-    return None if not found else next(split for split in SPLITS if split.startswith(found[-1]))
+    """The official split that a path names (`1.Training/...`, `..._VALID.zip`, `TS_...`): training, validation, `None`.
+
+    AI-Hub calls the archives of other data sets TS_, TL_ (Training, source and label), VS_ and VL_; so do some of this.
+    """
+    found = SPLIT.findall(unicodedata.normalize("NFC", path))
+    return None if not found else "training" if found[-1].strip("/[_").lower()[0] == "t" else "validation"
+
+
+def emotion_of(path: str) -> str | None:
+    """The last emotion that a path names (`[원천]EMOIMG_슬픔_TRAIN_01.zip`, `슬픔/...`), in Korean, or `None`."""
+    found = re.findall("|".join(EMOTIONS), unicodedata.normalize("NFC", path))
+    return found[-1] if found else None

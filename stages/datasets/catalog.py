@@ -20,5 +20,14 @@ DATASETS = {
     "fer2013": Dataset("FER2013", "FER2013", ("train", "test"), unit="id"),
     "korean": Dataset("Korean", "Korean faces", aihub.SPLITS, unit="person", manifest=Path("data/manifest")),
 }
+
+
+def titled(population: str, people_known: bool) -> dict[str, Dataset]:
+    """The data sets, with the second population called by its name."""
+    doubt = "" if people_known else " (people unknown)"
+    second = DATASETS["korean"]._replace(name=population, title=f"{population} faces{doubt}")
+    return DATASETS | {"korean": second}
+
+
 SPLITS = ("train", "validation", "test")  # ours, whatever the data set's own
 MODELS = ("before", "after")  # transfer

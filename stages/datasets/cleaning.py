@@ -3,8 +3,10 @@
 A table has the columns array, row, id, path, label, person and split; a reason is a short text, empty for a kept face.
 """
 
+import difflib
 import hashlib
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,11 +23,15 @@ OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
 TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
 TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())
 THUMBNAIL = 16  # pixels; what near twins have in common is coarser than this
-PICTURE_ENDING = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
+PICTURE_ENDING = re.compile(r"\.(jpe?g|jfif|png|bmp|webp|tiff?)$", re.IGNORECASE)
 
 
-def read_exclusions(path: Path) -> set[str]:
-    """The ids in a list of hand-removed pictures: one a line, with or without a file ending; `#` starts a comment."""
+def read_exclusions(path: Path) -> list[str]:
+    """The lines of a list of hand-removed pictures, as `plain_id` makes them; `#` starts a comment.
+
+    Raises:
+        UserError: there is no list, or it is not UTF-8 text.
+    """
     if not path.exists():
         raise UserError(f"{path} is missing; an empty file means that nothing was removed by hand.")
     try:
@@ -33,7 +39,30 @@ def read_exclusions(path: Path) -> set[str]:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
     lines = (line.split("#")[0].strip() for line in text.splitlines())
-    return {PICTURE_ENDING.sub("", line) for line in lines if line}
+    return [plain_id(line) for line in lines if line]
+
+
+def plain_id(line: str) -> str:
+    """A picture's id or path however it is typed: without quotes, `./`, ending and capitals."""
+    place = unicodedata.normalize("NFC", line).strip(" \t\"'").replace("\\", "/").removeprefix("./")
+    return PICTURE_ENDING.sub("", place).lower()
+
+
+def excluded(lines: Iterable[str], ids: Iterable[str], paths: Iterable[str], unused: Iterable[str]) -> list[bool]:
+    """Which pictures, each with an id and a path, the `lines` of an exclusion list name.
+
+    A line may also name one of the `unused`, ids or paths of pictures that are not there for another reason.
+
+    Raises:
+        UserError: a line names none of them; the message holds the most similar id.
+    """
+    wanted, plain_ids, plain_paths = set(lines), list(map(plain_id, ids)), list(map(plain_id, paths))
+    if unmatched := wanted.difference(plain_ids, plain_paths, map(plain_id, unused) if wanted else ()):
+        line = min(unmatched)
+        near = difflib.get_close_matches(line, plain_ids, 1)
+        others = f" (as do {len(unmatched) - 1:,} others)" if len(unmatched) > 1 else ""
+        raise UserError(f"`{line}`{others} names no picture; " + (f"is {near[0]} meant?" if near else "take it out."))
+    return [id_ in wanted or path in wanted for id_, path in zip(plain_ids, plain_paths, strict=True)]
 
 
 def share_of(unit: str, seed: int) -> float:

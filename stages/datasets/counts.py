@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS, SPLITS
+from stages.datasets.people import people_known
 from stages.files.tables import read_table
 
 CROPS, CSVS = Path("data/crops"), Path("data/csvs")
@@ -56,6 +57,7 @@ def splits(dataset: str, emotions: list[str]) -> dict[str, dict[str, int]]:
 
 
 def split_sizes(faces: pd.DataFrame, emotions: list[str]) -> dict[str, int]:
-    """Faces, people if they are named, and faces of each emotion, of the rows of one split."""
-    people = {"people": faces["person"].nunique()} if faces["person"].any() else {}
+    """Faces, people (where nobody is named: groups of near-duplicates) and faces of each emotion, of a split."""
+    units = "people" if people_known(faces["person"]) else "groups"
+    people = {units: faces["person"].nunique()} if faces["person"].any() else {}
     return {"faces": len(faces)} | people | {emotion: int((faces["label"] == emotion).sum()) for emotion in emotions}

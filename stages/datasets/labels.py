@@ -1,20 +1,27 @@
 """The label files of AI-Hub 82: one JSON list for each emotion and split, three annotators to a photo."""
 
 import json
+import re
 import sys
+import unicodedata
+import zipfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stages.datasets.aihub import parse_name
+from stages.datasets.aihub import EMOTIONS, UNDECIDED, Name, parse_name, split_of
 from stages.faces.box import Box
+from stages.files import archives
+from stages.files.archives import Entry
 from stages.runtime.errors import UserError
 
 ANNOTATORS = ("A", "B", "C")
 SIDES = ("minX", "minY", "maxX", "maxY")
+BEFORE_NAME = re.compile(r"^.*[/\\](?=[0-9a-f]{64}_)", re.IGNORECASE | re.DOTALL)
 LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
 NO_RECORDS = (
     "{} is not a list of label records; fetch this label file again, or move it out of data.korean if it is none."
@@ -26,11 +33,78 @@ class Record:
     """One label record, the labels still in Korean."""
 
     key: str  # as aihub.Name.key
-    emotion: str  # the file name's
+    emotion: str  # this and the next three: the file name's
+    gender: str
+    age: int
+    background: str
     uploader: str
     professional: bool | None
     annotators: tuple[str, ...]  # labels of A, B, C; empty where missing
     boxes: tuple[Box | None, ...]  # face boxes of A, B, C; None where missing or not four numbers
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All labels."""
+        return self.uploader, *self.annotators
+
+    @property
+    def name(self) -> Name:
+        """What the file name says."""
+        person, _, session = self.key.partition("_")
+        return Name(person, self.gender, self.age, self.emotion, self.background, session.rpartition("-")[0], self.key)
+
+
+@dataclass(slots=True)
+class Labels:
+    """All label records of a download, by `Record.key`."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)  # official; "" where none, or more than one, is said
+    differing: dict[str, str] = field(default_factory=dict)  # the file in which a photo's second, other record stands
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Labels:
+    """Read label files; records of other emotions than those `used`, in Korean, are only counted.
+
+    A photo's record may be repeated; of records that differ the first is kept and the photo noted. Where label files
+    disagree on the split of a photo, none is said.
+
+    Raises:
+        UserError: a file is damaged or not a list of label records.
+    """
+    labels = Labels(counts=dict.fromkeys(("found", "unnamed", "emotion_not_used", "repeated", "not_understood"), 0))
+    disputed: set[str] = set()
+    for entry in files:
+        try:
+            data = archives.read(root, entry.archive, entry.number, entry.path)
+        except zipfile.BadZipFile:
+            problem = entry.problem or "damaged in its archive"
+            raise UserError(f"{entry.place} is {problem}; fetch the archive again.") from None
+        split = split_of(entry.place) or ""
+        for record in read_records(data, entry.place):
+            labels.counts["found"] += 1
+            if isinstance(record, str):
+                labels.counts["unnamed"] += 1
+                continue
+            if record.emotion not in used:
+                labels.counts["emotion_not_used"] += 1
+                continue
+            known = labels.records.setdefault(record.key, record)
+            if known is not record:
+                labels.counts["repeated"] += 1
+                if known != record:
+                    labels.differing[record.key] = entry.place
+            labels.counts["not_understood"] += known is record and not all(map(understood, record.words))
+            if split and labels.splits.setdefault(record.key, split) != split:
+                disputed.add(record.key)
+    labels.splits |= dict.fromkeys(disputed, "")
+    return labels
+
+
+def understood(word: str) -> bool:
+    """Whether a label, normalised, is one that AI-Hub 82 has; none at all is."""
+    return not word or word == UNDECIDED or word in EMOTIONS
 
 
 def read_records(data: bytes, path: str) -> Iterator[Record | str]:
@@ -41,18 +115,22 @@ def read_records(data: bytes, path: str) -> Iterator[Record | str]:
     """
     for item in _parse(data, path):
         filename = item.get("filename") if isinstance(item, dict) else None
-        name = parse_name(filename) if isinstance(filename, str) else None
+        # A folder may stand before it, and "/" for "&" in it.
+        name = parse_name(BEFORE_NAME.sub("", filename)) if isinstance(filename, str) else None
         if name is None:
             yield str(filename)
             continue
         annotations = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
+        # A few words, hundreds of thousands of times.
         yield Record(
             name.key,
-            name.emotion,
-            str(item.get("faceExp_uploader") or ""),
-            {"전문인": True, "일반인": False}.get(str(item.get("isProf"))),
-            # A few words, hundreds of thousands of times.
-            tuple(sys.intern(str(a.get("faceExp") or "")) if isinstance(a, dict) else "" for a in annotations),
+            sys.intern(name.emotion),
+            name.gender,
+            name.age,
+            sys.intern(name.background),
+            _word(item.get("faceExp_uploader")),
+            {"전문인": True, "일반인": False}.get(_word(item.get("isProf"))),
+            tuple(_word(a.get("faceExp")) if isinstance(a, dict) else "" for a in annotations),
             tuple(_box(a.get("boxes")) if isinstance(a, dict) else None for a in annotations),
         )
 
@@ -61,6 +139,11 @@ def majority(labels: np.ndarray) -> list[str]:
     """For each row of annotators' labels, the one that more than half of them chose, or ""."""
     winners = (Counter(row).most_common(1)[0] for row in labels)
     return [label if 2 * count > labels.shape[1] else "" for label, count in winners]
+
+
+def _word(value: Any) -> str:
+    """A label as it would be typed: whole syllables, no blanks around it, small letters."""
+    return sys.intern(unicodedata.normalize("NFC", str(value or "")).strip().lower())
 
 
 def _parse(data: bytes, path: str) -> list[Any]:

@@ -2,14 +2,61 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from stages.datasets.aihub import SPLITS
 from stages.datasets.labels import ANNOTATORS, SIDES
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.images import BadPictureError
+
+COLUMNS = [
+    *("id", "archive", "number", "path", "size", "crc", "official"),
+    *("person", "session", "gender", "age", "professional", "background", "labelled", "uploader"),
+    *(f"label_{annotator}" for annotator in ANNOTATORS),
+    *(f"{side}_{annotator}" for annotator in ANNOTATORS for side in SIDES),
+]
+
+
+class Rejected(NamedTuple):
+    """A picture that is in no manifest."""
+
+    archive: str
+    path: str
+    reason: str
+    detail: str
+    emotion: str = ""  # in English, as far as its name or place tells
+    split: str = ""  # one of SPLITS
+
+
+@dataclass(slots=True)
+class Photos:
+    """What a download holds: rows by COLUMNS for each split and emotion, and what was rejected.
+
+    A photo whose official split is not known is among the first of SPLITS.
+    """
+
+    rows: dict[tuple[str, str], list[tuple[Any, ...]]]
+    rejected: list[Rejected] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)  # counts of label records
+    expected: dict[tuple[str, str], int] = field(default_factory=dict)  # photos that the label records name
+
+    @classmethod
+    def none_of(cls, emotions: Iterable[str]) -> "Photos":
+        """No photo yet."""
+        return cls({(split, emotion): [] for split in SPLITS for emotion in emotions})
+
+    def column(self, name: str, split: str, emotion: str) -> list[Any]:
+        """One column of the rows of a split and emotion."""
+        return [row[COLUMNS.index(name)] for row in self.rows[split, emotion]]
+
+    @property
+    def kept(self) -> int:
+        """How many photos have a row."""
+        return sum(map(len, self.rows.values()))
 
 
 def read_photo(root: Path, photo: Mapping[Any, Any]) -> bytes:

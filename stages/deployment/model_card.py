@@ -21,7 +21,7 @@ class ModelCard(BaseModel):
     export: Export  # how the answers are used: `export:` in params.yaml
     temperature: float  # of its probabilities; stages.evaluation.calibration applies it
     recognised: dict[str, dict[str, float]]  # share of the test faces that it recognised: data set -> emotion
-    provenance: dict[str, str]  # SHA-256 of what it was made from
+    provenance: dict[str, str]  # SHA-256 of what it was made from, and what is to be known of that
 
 
 def to_texts(card: ModelCard) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 
 from stages.deployment.model_card import ModelCard, to_texts
+from stages.files.replacing import replacing
 from stages.network.backend import keras
 
 INPUT, OUTPUT = "picture", "probability"
@@ -13,16 +14,16 @@ INPUT, OUTPUT = "picture", "probability"
 
 def write_onnx(network: keras.Model, card: ModelCard, path: Path) -> None:
     """Write the network as ONNX, with input `picture` and output `probability`; the card is in `metadata_props`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name=INPUT)]
-    with warnings.catch_warnings():
-        # Keras looks whether numpy still has np.object, which tf2onnx used.
-        warnings.simplefilter("ignore", FutureWarning)
-        network.export(path, format="onnx", verbose=False, input_signature=signature)
-    model = canonical(onnx.load(path))
-    onnx.helper.set_model_props(model, to_texts(card))
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    with replacing(path) as file:
+        with warnings.catch_warnings():
+            # Keras looks whether numpy still has np.object, which tf2onnx used.
+            warnings.simplefilter("ignore", FutureWarning)
+            network.export(file, format="onnx", verbose=False, input_signature=signature)
+        model = canonical(onnx.load(file))
+        onnx.helper.set_model_props(model, to_texts(card))
+        onnx.checker.check_model(model, full_check=True)
+        file.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def canonical(model: onnx.ModelProto) -> onnx.ModelProto:

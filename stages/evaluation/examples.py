@@ -9,6 +9,7 @@ import pandas as pd
 
 from stages.evaluation.saliency import occlusion
 from stages.files.arrays import ArrayWriter
+from stages.files.replacing import replacing
 from stages.files.tables import write_table
 from stages.network.backend import keras
 from stages.network.inputs import Faces
@@ -60,7 +61,8 @@ def write_examples(
     for place, (number, picture) in enumerate(zip(chosen[1], pictures, strict=True)):
         for row, network in enumerate(networks.values()):
             falls[place, row] = occlusion(partial(answers, network), picture, faces.label[number])
-    np.save(path.with_name(f"{path.name}_saliency.npy"), falls)
+    with replacing(path.with_name(f"{path.name}_saliency.npy")) as file:
+        np.save(file, falls)
 
 
 def answers(network: keras.Model, pictures: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ def with_people(table: pd.DataFrame, everybody: pd.DataFrame, manifest: Path) ->
     photos = pd.concat(photos[photos["id"].isin(table["id"])] for photos in manifests)
     table = table.merge(photos, on="id", how="left", validate="one_to_one")
     table["professional"] = table["professional"].map({"True": "yes", "False": "no", "": UNKNOWN})
-    table["age"] += "s"
+    table["age"] = np.where(table["age"] == "", UNKNOWN, table["age"] + "s")
+    table["gender"] = table["gender"].replace("", UNKNOWN)
     table["majority"] = majority(table[annotators].to_numpy())
     table["annotated"] = (table[annotators] != "").any(axis=1)
     trained, chosen = (

@@ -8,18 +8,22 @@ import numpy as np
 from stages.faces.box import Box, overlap
 from stages.files.images import encode_jpeg, resize
 
+LEAST_INSIDE = 0.25  # share of an annotators' box
+
 
 def reference_box(boxes: Sequence[Box | None], width: int, height: int, smallest: float) -> Box | None:
     """What several annotators' boxes have in common: the median of each side, over the boxes that can be a face.
 
-    Such a box, cut to the picture, is at least `smallest` times the picture's shorter side wide and high.
+    Such a box, cut to the picture, is at least `smallest` times the picture's shorter side wide and high. One of which
+    less than LEAST_INSIDE is in it is of another picture, such as the photo that this one was cut from.
     """
     least = smallest * min(width, height)
     usable = []
     for box in boxes:
         if box is not None:
             left, top, right, bottom = np.clip(box, 0, (width, height, width, height))
-            if right - left >= least and bottom - top >= least:
+            share = (right - left) * (bottom - top) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-9)
+            if right - left >= least and bottom - top >= least and share >= LEAST_INSIDE:
                 usable.append((left, top, right, bottom))
     if not usable:
         return None

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stages.figures.colours import BLUE, GREEN, ORANGE, PURPLE
+from stages.files.replacing import replacing
 
 # Each series has a shape of its own, too.
 BEFORE, AFTER, THIRD, FOURTH = ORANGE, BLUE, GREEN, PURPLE
@@ -56,9 +57,9 @@ Spread = tuple[Values, Values, str]  # values, their standard deviations, and th
 
 def save(figure: Figure, path: Path) -> None:
     """Write a chart as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Without the software's version in it the file stays the same when matplotlib is updated.
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120, metadata={"Software": None})
 
 
 def svg(figure: Figure, description: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.files.images import shrink
+from stages.files.replacing import replacing
 
 WIDTH = 1200  # of a sheet, in pixels, as all lengths here
 GAP = 10
@@ -55,8 +56,8 @@ def write_sheet(path: Path, title: str, sections: Sequence[Section]) -> None:
     for section in sections:
         _draw_section(page, section, top)
         top += section.height
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.save(path)
+    with replacing(path) as file:
+        page.save(file)
 
 
 def _draw_section(page: Image.Image, section: Section, top: int) -> None:

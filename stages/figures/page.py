@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from stages.files.images import encode_jpeg
+from stages.files.replacing import replacing
 
 TEMPLATE = Path(__file__).parent / "page.html"
 
@@ -24,9 +25,9 @@ def render(path: Path, content: dict[str, Any]) -> None:
     )
     environment.filters |= {"percent": percent, "points": points, "probability": probability}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Names of files may hold what is no valid Unicode.
-    path.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+    with replacing(path) as file:
+        file.write_text(page, encoding="utf-8", errors="replace", newline="\n")
 
 
 def percent(share: float) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.datasets.catalog import DATASETS, MODELS
+from stages.datasets.catalog import MODELS, Dataset
 from stages.datasets.origin import drawn
+from stages.datasets.people import people_known
 from stages.figures import charts, page
 from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.files.arrays import open_array
@@ -27,18 +28,21 @@ def draw(figure: Figure, name: str, description: str) -> str:
     return charts.svg(figure, description)
 
 
-def dataset_section(dataset: str, emotions: dict[str, str], evaluation: dict[str, pd.DataFrame]) -> dict[str, Any]:
+def dataset_section(
+    dataset: str, known: Dataset, emotions: dict[str, str], evaluation: dict[str, pd.DataFrame]
+) -> dict[str, Any]:
     """All that the page shows of one data set's test faces; `evaluation` holds the tables of data/evaluation."""
-    title = DATASETS[dataset].title
+    title = known.title
     predictions = read_table(PREDICTIONS / f"{dataset}.csv")
     own = {name: table[table["dataset"] == dataset] for name, table in evaluation.items() if "dataset" in table}
     examples = read_examples(dataset, predictions)
+    named = predictions if people_known(predictions["person"]) else predictions[:0]
     return {
         "name": dataset,
         "title": title,
         "drawn": drawn(dataset),
         "faces": len(predictions),
-        "people": predictions["person"].nunique() if DATASETS[dataset].unit == "person" else 0,
+        "people": named["person"].nunique() if known.unit == "person" else 0,
         "differences": own["differences"].to_dict("records"),
         "scores": by_emotion(own["scores"]),
         "charts": emotion_charts(dataset, title, emotions, own["scores"], own["confusion"]),

@@ -4,16 +4,19 @@ Reading unpacks and changes nothing. An archive is written as the same bytes on 
 """
 
 import functools
+import io
 import lzma
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import IO, BinaryIO, NoReturn
 
+from stages.files.replacing import replacing
 from stages.runtime.errors import UserError
 
 LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
@@ -75,21 +78,39 @@ def read(root: Path, archive: str, number: int, path: str) -> bytes:
     """
     if number < 0:
         return (root / path if root.is_dir() else root).read_bytes()
-    try:
-        opened = _open(root / archive if archive else root)
-        info = opened.infolist()[number]
-        if info.file_size > LARGEST:
-            raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
-        with opened.open(info) as member:
-            # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
-            return member.read(info.file_size)
-    except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
-        raise zipfile.BadZipFile(str(error)) from None
-    except OSError as error:
-        # What bzip2 cannot unpack comes without a number, a failing disk with one.
-        if error.errno is None:
-            raise zipfile.BadZipFile(str(error)) from None
-        raise
+    with _failing_alike(), _open_member(root, archive, number) as member:
+        # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
+        return member.read(_open(root / archive if archive else root).infolist()[number].file_size)
+
+
+def head(root: Path, entry: Entry, size: int = 512) -> bytes:
+    """The first `size` bytes of an entry, or all if it has fewer.
+
+    Raises:
+        OSError, zipfile.BadZipFile: as `read`.
+    """
+    if entry.number < 0:
+        with open(root / entry.path if root.is_dir() else root, "rb") as file:
+            return file.read(size)
+    with _failing_alike(), _open_member(root, entry.archive, entry.number) as member:
+        return member.read(size)
+
+
+@contextmanager
+def text_lines(root: Path, entry: Entry) -> Iterator[io.TextIOWrapper]:
+    """An entry as UTF-8 text, read line by line: memory does not grow with its size.
+
+    Raises:
+        OSError, zipfile.BadZipFile, UnicodeDecodeError: as `read`, or it is not UTF-8 text.
+    """
+    opened: BinaryIO | IO[bytes]
+    with _failing_alike():
+        if entry.number < 0:
+            opened = open(root / entry.path if root.is_dir() else root, "rb")  # noqa: SIM115  closed below
+        else:
+            opened = _open_member(root, entry.archive, entry.number)
+        with opened, io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as lines:
+            yield lines
 
 
 def checksum(root: Path, entry: Entry) -> int:
@@ -105,14 +126,57 @@ def checksum(root: Path, entry: Entry) -> int:
 
 def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
     """Write (name, bytes) members, uncompressed and without a date: pictures are compressed already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members:
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             # Python writes down the system that it runs on; without the mode, unzip makes files that nobody may read.
             info.create_system = 3
             info.external_attr = 0o644 << 16
             archive.writestr(info, data)
+
+
+def damaged_members(root: Path, members: Sequence[Entry], tried: int = 20) -> tuple[list[Entry], int]:
+    """Those of an archive's `members` that are damaged, of the first and the last and, if one is, of `tried` in all.
+
+    Returns them and how many were read.
+    """
+    first_and_last = [*members[:1], *members[1:][-1:]]
+    if not (damaged := [member for member in first_and_last if _is_damaged(root, member)]) or len(members) <= 2:
+        return damaged, len(first_and_last)
+    some = members[:: max(1, len(members) // tried)]
+    return [member for member in some if _is_damaged(root, member)], len(some)
+
+
+def _is_damaged(root: Path, entry: Entry) -> bool:
+    try:
+        read(root, entry.archive, entry.number, entry.path)
+    except zipfile.BadZipFile:
+        return True
+    return False
+
+
+def _open_member(root: Path, archive: str, number: int) -> IO[bytes]:
+    opened = _open(root / archive if archive else root)
+    info = opened.infolist()[number]
+    if info.file_size > LARGEST:
+        raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
+    return opened.open(info)
+
+
+@contextmanager
+def _failing_alike() -> Iterator[None]:
+    """Let everything that a damaged member may raise be a BadZipFile."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise  # of who reads a text
+    except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    except OSError as error:
+        # What bzip2 cannot unpack comes without a number, a failing disk with one.
+        if error.errno is None:
+            raise zipfile.BadZipFile(str(error)) from None
+        raise
 
 
 def _stop(error: OSError) -> NoReturn:
@@ -135,7 +199,10 @@ def _members(path: Path, archive: str) -> Iterator[Entry]:
     try:
         infos = _open(path).infolist()
     except (zipfile.BadZipFile, struct.error, NotImplementedError, ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a complete zip archive, fetch it again"
+        empty = path.exists() and not path.stat().st_size
+        reason = f"{'empty' if empty else 'not a complete zip archive'}, fetch it again"
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
         yield Entry("", -1, archive or path.name, 0, 0, f"cannot be opened: {reason}")
         return
     for number, info in enumerate(infos):
@@ -163,11 +230,25 @@ def _name(info: zipfile.ZipInfo) -> str:
     name = info.orig_filename.partition("\0")[0]
     if not info.flag_bits & 0x800:
         raw = name.encode("cp437")
-        for encoding in ("utf-8", "cp949"):
-            try:
-                name = raw.decode(encoding)
-                break
-            except UnicodeDecodeError:
-                continue
+        name = _unicode_path(info.extra, raw) or next(
+            (decoded for encoding in ("utf-8", "cp949") if (decoded := _decoded(raw, encoding))), name
+        )
     # Old Windows programs write backslashes.
     return name.replace("\\", "/")
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> str:
+    """The name in the Unicode Path field (PKWARE's APPNOTE, 4.6.9), if it is that of the name `raw`; or ""."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == 0x7075 and len(field) > 5 and struct.unpack("<L", field[1:5])[0] == zlib.crc32(raw):
+            return _decoded(field[5:], "utf-8")
+    return ""
+
+
+def _decoded(raw: bytes, encoding: str) -> str:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        return ""

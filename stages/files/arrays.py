@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
+from stages.files.replacing import replacing
 from stages.runtime.errors import require
 
 
@@ -18,7 +20,9 @@ class ArrayWriter:
         """Start a new file of pictures of `size` pixels."""
         self.count = 0
         self.size = size
-        self.file = open(path, "wb")  # noqa: SIM115  closed at the end of our own `with`
+        self.stack = ExitStack()
+        beside = self.stack.enter_context(replacing(path))
+        self.file = self.stack.enter_context(open(beside, "wb"))  # noqa: SIM115  closed by the stack
         self._header()
 
     def _header(self) -> None:
@@ -43,8 +47,9 @@ class ArrayWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write down how many pictures there are, and close the file."""
-        self._header()
-        self.file.close()
+        if error is None:
+            self._header()
+        self.stack.__exit__(kind, error, trace)
 
 
 def open_array(path: Path) -> np.ndarray:

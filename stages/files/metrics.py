@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stages.files.replacing import replacing
 from stages.runtime.errors import require
 
 
@@ -26,8 +27,8 @@ def account(name: str, found: int, kept: int, reasons: Iterable[str]) -> dict[st
 
 def write_metrics(metrics: dict[str, Any], path: Path) -> None:
     """Write nested metrics as JSON, as `dvc metrics` reads it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as file:
+        file.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_metrics(path: Path) -> Any:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from stages.files.replacing import replacing
 from stages.runtime.errors import require
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write `table` without its index, as UTF-8 with `\\n` line ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False, encoding="utf-8", errors="surrogateescape", lineterminator="\n")
+    with replacing(path) as file:
+        table.to_csv(file, index=False, encoding="utf-8", errors="surrogateescape", lineterminator="\n")
 
 
 def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
+from stages.files.replacing import replacing
 from stages.network.backend import keras
 from stages.network.inputs import Faces
 from stages.network.normalization import FusedBatchNormalization, plain
@@ -88,8 +89,8 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights alone (no optimizer, no dropout seeds) to `path`, a .weights.h5, the same bytes each time."""
     bare = _bare(model)
     bare.set_weights(model.get_weights())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    bare.save_weights(path)
+    with replacing(path) as file:
+        bare.save_weights(file)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

@@ -1,9 +1,11 @@
 """When a stage gives up: more was rejected than `limits:` in params.yaml allows."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.runtime import params
 from stages.runtime.errors import UserError
 
 
@@ -22,3 +24,28 @@ def check_share(name: str, counts: dict[str, Any], limit: float, table: Path, no
             f"limits.max_rejected in params.yaml allows {limit:.0%}. Look at {table.as_posix()}, put right what it "
             "lists or raise the limit, and run the same command again."
         )
+
+
+def check_groups(
+    kept: Mapping[str, int],
+    rejected: Iterable[tuple[str, str]],
+    limit: float,
+    table: Path,
+    not_damage: Collection[str] = (),
+) -> None:
+    """`check_share` for each group, such as a split and emotion, so that none can vanish in the mass of the others.
+
+    `kept` is how many of each were kept; `rejected` holds (group, reason) pairs, of which those of no group, "", are
+    left out.
+    """
+    reasons: dict[str, Counter[str]] = {}
+    for group, reason in rejected:
+        if group:
+            reasons.setdefault(group, Counter())[reason] += 1
+    for group, counts in reasons.items():
+        check_share(group, {"kept": kept.get(group, 0), "rejected": counts}, limit, table, not_damage)
+
+
+def majority_needed() -> bool:
+    """Whether `index` will want the annotators' labels. It decides on stopping alone, and on no output."""
+    return params.load().index.korean.label == "majority"

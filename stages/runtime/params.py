@@ -65,6 +65,7 @@ class Limits(Section):
     """`limits:`"""
 
     max_rejected: Share
+    max_without_photo: Share
     max_drop: Share
 
 
@@ -91,11 +92,13 @@ class Rename(Section):
     """`rename:`"""
 
     max_megabytes: Megabytes
+    differing_records: Literal["stop", "reject"]
 
 
 class Crop(Section):
     """`crop:`"""
 
+    input: Literal["photo", "face"]
     detector: Literal["haar", "yunet"]
     detect_side: int = Field(ge=64, le=4096)
     cascade: Text
@@ -137,6 +140,7 @@ class People(Section):
     test: float = Field(ge=0.001, le=0.5)
     seed: Seed
     people: Share
+    near_duplicate: float = Field(ge=0.5, le=1)
 
 
 class Index(Section):
@@ -253,6 +257,12 @@ class Finetune(Recipe):
         return self
 
 
+class Report(Section):
+    """`report:`"""
+
+    population: Text
+
+
 class Evaluate(Section):
     """`evaluate:`"""
 
@@ -301,6 +311,7 @@ class Params(Section):
     finetune: Finetune
     evaluate: Evaluate
     robustness: Robustness
+    report: Report
     export: Export
 
     @model_validator(mode="after")
