@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from samples import label_record, photo_name, snapshot, write_cp949_zip, write_labels, write_raw_zip
+from sentences import says
 
 from stages.datasets.aihub import parse_name
 from stages.files.tables import read_table
@@ -149,17 +150,9 @@ def test_label_that_is_left_out_is_the_file_names(place: Path, run_stage: Run) -
 
 
 def test_missing_empty_and_useless_roots(place: Path, run_stage: Run) -> None:
-    missing = run_stage("rename")
-    assert (
-        missing
-        == "error: korean does not exist. Set data.korean in params.yaml to the folder of the AI-Hub 82 download."
-    )
+    says(run_stage("rename"), "korean does not exist", "data.korean", "params.yaml")
     (place / "korean").mkdir()
-    empty = run_stage("rename")
-    assert empty.startswith(
-        f"error: No photo of AI-Hub 82 in {place / 'korean'}: looked in all folders and zip archives"
-    )
-    assert "and found none. Ask for data set 82 on https://aihub.or.kr" in empty
+    says(run_stage("rename"), str(place / "korean"), "found none", "https://aihub.or.kr")
     (place / "korean" / photo_name()).write_bytes(b"x")
     assert "found 1 x split unknown." in run_stage("rename")
     assert not Path("data/manifest").exists()
@@ -171,22 +164,19 @@ def test_archives_that_cannot_be_opened_stop_it(place: Path, run_stage: Run) -> 
         path = write_cp949_zip(place / "korean" / name, {"a.json": b"[]"})
         path.write_bytes(path.read_bytes()[:-10])
     problem = "cannot be opened: not a complete zip archive, fetch it again"
-    assert run_stage("rename") == (
-        f"error: [라벨]TRAIN.zip {problem}; more.zip {problem}. "
-        "To go on without what is in there, move it out of korean."
-    )
+    says(run_stage("rename"), f"[라벨]TRAIN.zip {problem}", f"more.zip {problem}", "move it out of korean")
     assert not Path("data/manifest").exists()
 
 
 def test_label_file_that_its_archive_damaged(place: Path, run_stage: Run) -> None:
     path = write_cp949_zip(place / "korean/a.zip", {"a.json": b"[ ]"})
     path.write_bytes(path.read_bytes().replace(b"[ ]", b"[1]"))
-    assert run_stage("rename") == "error: a.zip/a.json is damaged in its archive; fetch the archive again."
+    says(run_stage("rename"), "a.zip/a.json", "damaged", "fetch the archive again")
 
 
 def test_label_file_that_is_encrypted(place: Path, run_stage: Run) -> None:
     lock(write_cp949_zip(place / "korean/a.zip", {"a.JSON": b"[]"}))
-    assert run_stage("rename") == "error: a.zip/a.JSON is encrypted in its archive; fetch the archive again."
+    says(run_stage("rename"), "a.zip/a.JSON", "encrypted", "fetch the archive again")
 
 
 @pytest.mark.parametrize(
@@ -196,16 +186,14 @@ def test_label_file_that_is_encrypted(place: Path, run_stage: Run) -> None:
 def test_other_archives_stop_it(place: Path, run_stage: Run, name: str) -> None:
     write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(0): b"x"})
     (place / "korean" / name).write_bytes(b"x")
-    remedy = "cannot be looked into: unpack or join it first, or move it out of korean."
-    assert run_stage("rename") == f"error: {name} {remedy}"
+    says(run_stage("rename"), name, "unpack or join it first", "move it out of korean")
 
 
 def test_archives_in_an_archive_stop_it(place: Path, run_stage: Run) -> None:
     path = write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(0): b"x", "기쁨.zip": b"x"})
-    remedy = "cannot be looked into: unpack or join it first, or move it out of korean."
-    assert run_stage("rename") == f"error: TRAIN.zip/기쁨.zip {remedy}"
+    says(run_stage("rename"), "TRAIN.zip/기쁨.zip", "unpack or join it first", "move it out of korean")
     write_cp949_zip(path, {f"{number}.zip": b"x" for number in range(9)})
-    assert run_stage("rename") == f"error: TRAIN.zip/0.zip; TRAIN.zip/1.zip; TRAIN.zip/2.zip and 6 more {remedy}"
+    says(run_stage("rename"), "TRAIN.zip/0.zip; TRAIN.zip/1.zip; TRAIN.zip/2.zip and 6 more", "unpack or join it first")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps any bytes as a name")
