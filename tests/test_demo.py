@@ -432,6 +432,22 @@ def test_pixels_that_cannot_be_right(tmp_path: Path) -> None:
         VideoFile(tmp_path / "a.mp4")
 
 
+def test_a_damaged_time_does_not_stretch_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    writer = VideoWriter(path, 4)
+    for number in range(300):
+        writer.write(np.full((48, 64, 3), number % 256, np.uint8), number / 4)
+    writer.close()
+    data = bytearray(path.read_bytes())
+    cluster = data.rindex(b"\x1f\x43\xb6\x75")
+    time = data.index(b"\xe7\x83", cluster) + 2  # of Matroska: the cluster's time, milliseconds in three bytes
+    data[time : time + 3] = b"\x7f" * 3
+    path.write_bytes(data)
+    times = [seconds for seconds, _ in VideoFile(path)]
+    assert len(times) == 300
+    assert 0 < np.diff(times).min() <= np.diff(times).max() < 1
+
+
 def test_a_squeezed_video_of_a_face(demo: Demo) -> None:
     picture = film(Path("square.mp4"), 1)
     writer = VideoWriter(Path("squeezed.mp4"), 10)
