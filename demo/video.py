@@ -20,6 +20,7 @@ from stages.runtime.errors import UserError
 USUAL_RATE = 30.0  # frames a second, where a file does not say
 CAMERA_RATE = 15.0  # frames a second of the video written from a camera
 HIGHEST_RATE = 240.0
+LONGEST_PAUSE = 600.0  # seconds between two frames
 WIDEST_PIXEL = 8.0  # times as wide as high, or as high as wide
 # EXIF's orientation of a picture that is to be turned by 0 to 3 quarters clockwise; mirrored top to bottom before that.
 TURNED = (1, 6, 3, 8)
@@ -61,8 +62,8 @@ class VideoFile:
             if not ok:
                 break
             seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            # Some files have no times, or such as stand still.
-            last = seconds if seconds > last else last + 1 / self.rate
+            # Some files have no times, or such as stand still; a damaged one would have us write frames for years.
+            last = seconds if 0 < seconds - last < LONGEST_PAUSE else last + 1 / self.rate
             if self.pixel != 1:
                 frame = cv2.resize(frame, (max(1, round(frame.shape[1] * self.pixel)), frame.shape[0]))
             yield last, turn(frame, self.orientation)

@@ -101,6 +101,19 @@ def test_links(tmp_path: Path) -> None:
     assert entries["gone.jpg"].problem == entries["gone.zip"].problem == "cannot be opened: No such file or directory"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.zip"):
+        os.mkfifo(tmp_path / name)
+    assert [(entry.path, entry.problem) for entry in archives.walk(tmp_path)] == [
+        ("a.jpg", "cannot be opened: not a file"),
+        ("b.zip", "cannot be opened: not a file"),
+    ]
+    with pytest.raises(OSError, match="not a file"):
+        archives.read(tmp_path, "", -1, "a.jpg")
+
+
 def test_folder_that_cannot_be_listed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "closed").mkdir()
     scandir = os.scandir

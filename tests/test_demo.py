@@ -21,6 +21,7 @@ from conftest import PARAMS
 from networks import CROP, card
 from PIL import Image
 from samples import changed, exif, face_photo, jpeg, noise, snapshot, write_cp949_zip, write_raw_zip
+from sentences import says
 
 from demo import __main__ as command
 from demo.annotation import annotate
@@ -269,12 +270,15 @@ def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
 
 def test_nothing_is_overwritten(demo: Demo) -> None:
     Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
-    sentence = "error: {} is there already; name a new folder with --out, so that nothing is overwritten."
     for name in (".", "a.jpg"):
-        assert demo("a.jpg", "--out", name) == (sentence.format(name), "", "")
+        sentence, *printed = demo("a.jpg", "--out", name)
+        says(sentence, name, "--out", "new folder")
+        assert printed == ["", ""]
     assert demo("a.jpg", "--out", "result")[0] == 0
     before = snapshot(Path("result"))
-    assert demo("a.jpg", "--out", "result") == (sentence.format("result"), "", "")
+    sentence, *printed = demo("a.jpg", "--out", "result")
+    says(sentence, "result", "--out", "new folder")
+    assert printed == ["", ""]
     assert snapshot(Path("result")) == before
 
 
@@ -294,7 +298,7 @@ def test_wrong_command_lines(demo: Demo, arguments: list[str]) -> None:
 
 def test_a_folder_without_pictures(demo: Demo) -> None:
     Path("empty").mkdir()
-    assert demo("empty")[0] == "error: There is no picture or video in what you named."
+    says(demo("empty")[0], "no picture or video")
 
 
 def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) -> None:
@@ -428,6 +432,22 @@ def test_pixels_that_cannot_be_right(tmp_path: Path) -> None:
         VideoFile(tmp_path / "a.mp4")
 
 
+def test_a_damaged_time_does_not_stretch_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    writer = VideoWriter(path, 4)
+    for number in range(300):
+        writer.write(np.full((48, 64, 3), number % 256, np.uint8), number / 4)
+    writer.close()
+    data = bytearray(path.read_bytes())
+    cluster = data.rindex(b"\x1f\x43\xb6\x75")
+    time = data.index(b"\xe7\x83", cluster) + 2  # of Matroska: the cluster's time, milliseconds in three bytes
+    data[time : time + 3] = b"\x7f" * 3
+    path.write_bytes(data)
+    times = [seconds for seconds, _ in VideoFile(path)]
+    assert len(times) == 300
+    assert 0 < np.diff(times).min() <= np.diff(times).max() < 1
+
+
 def test_a_squeezed_video_of_a_face(demo: Demo) -> None:
     picture = film(Path("square.mp4"), 1)
     writer = VideoWriter(Path("squeezed.mp4"), 10)
@@ -483,8 +503,7 @@ def test_a_camera_that_gives_no_picture(demo: Demo, monkeypatch: pytest.MonkeyPa
     cameras = [cv2.VideoCapture("film.mp4") for _ in range(2)]
     assert cameras[0].read()[0]  # its only frame
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: cameras[number])
-    sentence = f"error: Camera {arguments[1]} gives no picture; close the program that uses it, or name another one."
-    assert demo(*arguments, "--out", "result")[0] == sentence
+    says(demo(*arguments, "--out", "result")[0], f"Camera {arguments[1]}", "close the program", "another one")
 
 
 def test_ctrl_c_keeps_what_the_camera_saw(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:

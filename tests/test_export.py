@@ -14,6 +14,7 @@ import pytest
 from conftest import PARAMS
 from networks import card, default_network, drawn_faces, random_network
 from samples import noise
+from sentences import says
 
 from demo.models import Model
 from stages import export
@@ -76,7 +77,7 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
 
 def test_missing_results_are_one_sentence(trained: Path, run_stage: Callable[..., str]) -> None:
     (trained / "metrics/evaluate.json").unlink()
-    assert run_stage("export").startswith("error: metrics/evaluate.json is missing")
+    says(run_stage("export"), "metrics/evaluate.json", "dvc repro")
 
 
 def test_a_file_answers_as_its_network(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from samples import jpeg, label_record, noise, photo_name, wait_for, write_cp949_zip, write_labels
+from sentences import says
 
 from stages.files.tables import read_table
 
@@ -178,7 +179,7 @@ def test_file_that_cannot_grow(photos: None, set_params: Any) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
 
-    assert stops_with(preexec_fn=limit) == "error: File too large. Put this right and run the same command again."
+    says(stops_with(preexec_fn=limit), "File too large", "run the same command again")
     goes_on_to(expected)
 
 
@@ -194,7 +195,7 @@ def small_disk(place: Path) -> Iterator[Path]:
 
 
 def test_full_disk(small_disk: Path, photos: None) -> None:
-    assert stops_with() == "error: No space left on device. Put this right and run the same command again."
+    says(stops_with(), "No space left on device", "run the same command again")
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     progress = Progress()
     assert 0 < len(progress.photos) < PHOTOS
@@ -213,8 +214,9 @@ def test_photos_that_may_not_be_read(place: Path, photos: None) -> None:
     expected = undisturbed()
     archive = place / "korean/TRAIN_1.zip"
     archive.chmod(0)
-    sentence = "error: korean/TRAIN_1.zip: Permission denied. Put this right and run the same command again."
-    assert stops_with(preexec_fn=obey_permissions) == sentence
+    says(
+        stops_with(preexec_fn=obey_permissions), "korean/TRAIN_1.zip", "Permission denied", "run the same command again"
+    )
     archive.chmod(0o600)
     goes_on_to(expected)
 
@@ -222,9 +224,7 @@ def test_photos_that_may_not_be_read(place: Path, photos: None) -> None:
 def test_folder_that_may_not_be_written(place: Path, photos: None) -> None:
     expected = undisturbed()
     Path("data/crops").chmod(0o500)
-    assert stops_with(preexec_fn=obey_permissions).startswith(
-        "error: data/crops/training_happy.zip: Permission denied. "
-    )
+    says(stops_with(preexec_fn=obey_permissions), "data/crops/training_happy.zip", "Permission denied")
     progress = Progress()
     assert len(progress.photos) == PHOTOS
     Path("data/crops").chmod(0o700)
@@ -245,8 +245,7 @@ def test_archive_that_vanishes(place: Path, photos: None, set_params: Any, engin
 
     thread = threading.Thread(target=take_away)
     thread.start()
-    sentence = "error: korean/TRAIN_1.zip: No such file or directory. Put this right and run the same command again."
-    assert stops_with() == sentence
+    says(stops_with(), "korean/TRAIN_1.zip", "No such file or directory", "run the same command again")
     thread.join()
     away.rename(archive)
     goes_on_to(expected)

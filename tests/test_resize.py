@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from samples import exif, jpeg, noise, snapshot
+from sentences import says
 
 from stages.datasets.catalog import DATASETS
 from stages.files.archives import write_zip
@@ -110,11 +111,9 @@ def test_fer2013_csv(place: Path, run_stage: Run, name: str) -> None:
 
 
 def test_fer2013_missing_or_empty(place: Path, run_stage: Run) -> None:
-    missing = run_stage("resize", "fer2013")
-    assert missing.startswith("error: fer does not exist. Download FER2013 from https://www.kaggle.com/")
-    assert "set data.fer2013 in params.yaml" in missing
+    says(run_stage("resize", "fer2013"), "fer does not exist", "https://www.kaggle.com/", "data.fer2013", "params.yaml")
     (place / "fer").mkdir()
-    assert run_stage("resize", "fer2013").startswith("error: No FER2013 in ")
+    says(run_stage("resize", "fer2013"), "No FER2013 in ", str(place / "fer"), "data.fer2013")
 
 
 def test_damaged_member_of_an_archive(place: Path, run_stage: Run) -> None:
@@ -180,13 +179,11 @@ def test_korean(run_stage: Run, crops: dict[str, int]) -> None:
 
 def test_korean_archive_without_a_crop(run_stage: Run, crops: Any) -> None:
     write_zip(Path("data/crops/training_sad.zip"), [])
-    message = run_stage("resize", "korean")
-    assert message.startswith("error: data")
-    assert "training_sad.zip lacks 220.jpg" in message
+    says(run_stage("resize", "korean"), "training_sad.zip", "220.jpg", "crop")
 
 
 def test_korean_before_crop(run_stage: Run) -> None:
-    assert "training_angry.csv is missing; run `dvc repro`" in run_stage("resize", "korean")
+    says(run_stage("resize", "korean"), "training_angry.csv", "dvc repro")
 
 
 def test_every_picture_on_the_disk_has_a_row(place: Path, run_stage: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,12 @@
 Reading unpacks and changes nothing. An archive is written as the same bytes on every machine.
 """
 
+import errno
 import functools
 import io
 import lzma
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -65,19 +67,24 @@ def walk(root: Path) -> Iterator[Entry]:
         folders.sort()
         for name in sorted(name for name in files if not name.startswith("._")):
             path = Path(folder, name)
-            yield from _members(path, path.relative_to(root).as_posix()) if _is_zip(name) else [_loose(root, path)]
+            archive = _is_zip(name) and path.is_file()
+            yield from _members(path, path.relative_to(root).as_posix()) if archive else [_loose(root, path)]
 
 
 def read(root: Path, archive: str, number: int, path: str) -> bytes:
     """The bytes of one entry of `walk(root)`, named by its `archive`, `number` and `path`.
 
     Raises:
-        OSError: a loose file or the archive cannot be opened.
+        OSError: a loose file or the archive cannot be opened, or is not a file.
         zipfile.BadZipFile: the member is damaged (its bytes do not have the CRC-32 that the archive holds), encrypted,
             packed in a way that Python does not know, larger than `LARGEST`, or no longer there.
     """
     if number < 0:
-        return (root / path if root.is_dir() else root).read_bytes()
+        loose = root / path if root.is_dir() else root
+        # A pipe would be waited for, and a device has no end.
+        if loose.exists() and not loose.is_file():
+            raise OSError(errno.EINVAL, "not a file", str(loose))
+        return loose.read_bytes()
     with _failing_alike(), _open_member(root, archive, number) as member:
         # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
         return member.read(_open(root / archive if archive else root).infolist()[number].file_size)
@@ -189,7 +196,9 @@ def _is_zip(name: str) -> bool:
 
 def _loose(root: Path, path: Path) -> Entry:
     try:
-        size, problem = path.stat().st_size, ""
+        status = path.stat()
+        size = status.st_size
+        problem = "" if stat.S_ISREG(status.st_mode) else "cannot be opened: not a file"
     except OSError as error:
         size, problem = 0, f"cannot be opened: {error.strerror}"
     return Entry("", -1, path.relative_to(root).as_posix(), size, 0, problem)

@@ -233,16 +233,12 @@ def _windowed(
 ) -> Iterator[Result]:
     """Map with at most four items under way for each of the workers `at_work()`."""
     pending: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            pending.append(executor.submit(function, item))
-            if len(pending) >= 4 * max(1, at_work()):
-                yield _result(pending.popleft(), at_work, timeout)
-        while pending:
+    for item in items:
+        pending.append(executor.submit(function, item))
+        if len(pending) >= 4 * max(1, at_work()):
             yield _result(pending.popleft(), at_work, timeout)
-    finally:
-        for future in pending:
-            future.cancel()
+    while pending:
+        yield _result(pending.popleft(), at_work, timeout)
 
 
 def _result(future: "Future[Result]", at_work: Callable[[], int], timeout: float) -> Result:
