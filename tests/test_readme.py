@@ -77,7 +77,7 @@ def slug(heading: str) -> str:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", path.read_text(encoding="utf-8"))
+    links = re.findall(r"(?:\]\(|src=\")([^)\"#:\s]*)(?:#([^)\s]*))?[)\"]", path.read_text(encoding="utf-8"))
     for name, anchor in links:
         target = path.parent / name if name else path
         assert target.exists(), name
