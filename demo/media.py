@@ -1,5 +1,6 @@
 """Find the pictures and videos that a command line names: files, folders, zip archives."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -105,10 +106,10 @@ def free_places(items: Iterable[Item], folder: Path, taken: set[str]) -> Iterato
 
 
 def require_new(folder: Path) -> None:
-    """Stop if there is something that could be overwritten.
+    """Stop if there is something already, be it a link to nowhere or an empty folder, in which links may be planted.
 
     Raises:
-        UserError: `folder` is a file, or holds something.
+        UserError: there is.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder):
         raise UserError(f"{folder} is there already; name a new folder with --out, so that nothing is overwritten.")
