@@ -78,7 +78,7 @@ const modelName = ({ name }) => (name === "before" || name === "after" ? word(na
 const emotionName = (model, name) => (language() === "ko" && model.emotions[name]) || word(name);
 // In the order of the classes; models may call one by different names.
 const emotionNames = () => Object.keys(models()[0].emotions).map((_, index) =>
-  [...new Set(models().map((model) => emotionName(model, Object.keys(model.emotions)[index])))].join(" / "));
+  [...new Set(models().map((model) => emotionName(model, Object.keys(model.emotions)[index])))].join("\u00a0/ "));
 const percent = (share) => `${Math.round(100 * share)}%`;
 
 function make(kind, properties = {}, ...children) {
@@ -174,7 +174,7 @@ function drawPicture({ bitmap, width, faces }) {
 
 function faceCard(face, number) {
   const card = make("section", { className: "face" });
-  card.append(make("h2", {}, `${word("face", face.number ?? number + 1)}: `, make("span", { className: "label" }, nameOf(best(face)))));
+  card.append(make("h2", { tabIndex: -1 }, `${word("face", face.number ?? number + 1)}: `, make("span", { className: "label" }, nameOf(best(face)))));
   card.append(barsOf(face));
   if (face.maps) {
     card.append(...mapsOf(face));
@@ -212,7 +212,10 @@ async function explain(button, number) {
   button.disabled = true;
   try {
     faces[number].maps = await answer(`/${choice}/saliency/${number}`, blob);
-    if (shown?.faces === faces) draw();
+    if (shown?.faces !== faces) return;
+    draw();
+    // The button is gone: who uses the keyboard goes on from here.
+    element("faces").children[number].querySelector("h2").focus();
   } catch (error) {
     say(() => reason(error));
     button.disabled = false;
