@@ -1,1 +1,1 @@
-"""Use the model: photos, folders, zips, videos, a camera, a page. All but ship.py does without TensorFlow."""
+"""Use the model: photos, folders, zips, videos, a camera, a page. None of it needs TensorFlow."""

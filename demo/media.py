@@ -18,6 +18,7 @@ PICTURES = {
 VIDEOS = {
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts")
 }
+LONGEST = 60  # characters of a name; most systems allow 255 bytes
 
 
 class Item(NamedTuple):
@@ -65,10 +66,11 @@ def _entry(root: Path, entry: archives.Entry) -> Item | None:
 
 
 def _inside(*places: str) -> PurePosixPath:
-    """A path that cannot lead out of the folder that it is appended to: archives may hold `../`."""
+    """A path that cannot lead out of the folder that it is appended to (archives may hold `../`), and can be made."""
     parts = [part for place in places for part in PurePosixPath(place).parts]
-    safe = [part.replace(":", "_") for part in parts if part.strip("./\\")]
-    return PurePosixPath(*safe or ["picture"])
+    *folders, name = [part.replace(":", "_")[:LONGEST] for part in parts if part.strip("./\\")] or ["picture"]
+    # A folder has no suffix and a copy has one: they do not get into each other's way.
+    return PurePosixPath(*(folder.replace(".", "_") for folder in folders), name)
 
 
 def _refuse(reason: str) -> bytes:

@@ -259,6 +259,17 @@ def test_archives_and_copies(demo: Demo) -> None:
         assert np.abs(copy.astype(int) - face_photo(0)[0]).max() > 100
 
 
+def test_copies_do_not_get_into_each_others_way(demo: Demo) -> None:
+    good = jpeg(face_photo(0)[0])
+    names = ["a.jpg", "a.jpg/b.png", "faces.csv/c.jpg", "한" * 80 + ".jpg", "한" * 80 + ".png"]
+    write_raw_zip(Path("faces.csv.zip"), [(name.encode(), good) for name in names], flag=0x800)
+    assert demo("faces.csv.zip", "--out", "result")[0] == 0
+    assert len(rows(Path("result/faces.csv").read_text(encoding="utf-8"))) == len(names)
+    written = {path.relative_to("result").as_posix() for path in Path("result").rglob("*.jpg")}
+    long = "한" * 60
+    assert written == {f"faces_csv/{name}.jpg" for name in ("a", "a_jpg/b", "faces_csv/c", long, f"{long}_2")}
+
+
 def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
     path = write_cp949_zip(Path("a.zip"), {"b.txt": b"x", "c.jpg": b"x"})
     path.write_bytes(re.sub(b"(PK\x01\x02....)\0", b"\\1\1", path.read_bytes(), flags=re.DOTALL))  # encrypted
