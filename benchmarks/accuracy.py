@@ -55,17 +55,26 @@ def main() -> None:
     if not models:
         raise UserError("There is no .onnx file in weights/; name one.")
     with tempfile.TemporaryDirectory() as name:
-        untouched, original = read_tests(arguments.archive.resolve(), arguments.kept, Path(name))
+        prepare(arguments.archive.resolve(), Path(name))
+        untouched, original = read_tests(Path(name), arguments.kept)
     columns = {path.as_posix(): measure(model, path, untouched, original) for path, model in models.items()}
     print(markdown(columns))
 
 
-def read_tests(archive: Path, kept: Path, folder: Path) -> tuple[Test, Test]:
-    """Both sets of test pictures, prepared by the stages resize and index in `folder`."""
+def prepare(archive: Path, folder: Path) -> None:
+    """Run the stages resize and index over the archive in `folder`."""
     (folder / "data/exclude").mkdir(parents=True)
     (folder / "data/exclude/fer2013.txt").touch()
     for stage in ("resize", "index"):
         run_stage(folder, stage, "fer2013", data={"fer2013": str(archive)})
+
+
+def read_tests(folder: Path, kept: Path) -> tuple[Test, Test]:
+    """Both sets of test pictures, from the `folder` that `prepare` has filled.
+
+    Raises:
+        UserError: `kept` names a picture that is not among them.
+    """
     arrays, index = (folder / "data" / kind / "fer2013" for kind in ("arrays", "csvs"))
     pictures = np.load(arrays / "test.npy")
     table = pd.read_csv(arrays / "test.csv")
@@ -75,7 +84,7 @@ def read_tests(archive: Path, kept: Path, folder: Path) -> tuple[Test, Test]:
     wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
     used = table[[classes[label] is not None for label in table["label"]]]
     if missing := wanted.keys() - set(used["id"]):
-        raise UserError(f"{kept} names {wanted[min(missing)]}, which is no test picture of {archive} of a used class.")
+        raise UserError(f"{kept} names {wanted[min(missing)]}, which is not a test picture of a used class.")
 
     def choose(ids: set[str]) -> Test:
         rows = table[table["id"].isin(ids)]

@@ -8,7 +8,6 @@ Run: python -m benchmarks.load 10000 330000
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages.faces.box import Box
+from stages.files.tables import read_table
 from stages.runtime import errors
 from stages.synthetic.annotations import label_record
 from stages.synthetic.camera import Shot, korean_photo, sitter
@@ -91,7 +91,8 @@ def measure(count: int) -> tuple[int, dict[str, Measured]]:
         run(place, "dvc", "commit", "--force", "--quiet", *TARGETS)
         result["dvc status"] = run(place, "dvc", "status", *TARGETS)
         result["dvc repro"] = run(place, "dvc", "repro", *TARGETS)
-        found = json.loads((place / "metrics/rename.json").read_text(encoding="utf-8"))["photos"]["found"]
+        tables = [*(place / "data/manifest").glob("*_*.csv"), place / "data/manifest/rejected.csv"]
+        found = sum(len(read_table(path)) for path in tables)
         for command, took in result.items():
             print(f"{found:,} photos, {command}: {took.seconds:.1f} s, {took.memory / 1e6:,.0f} MB", flush=True)
     return found, result

@@ -8,7 +8,6 @@ Run: python -m benchmarks.training; about ten minutes
 
 import argparse
 import functools
-import multiprocessing
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from stages.network import model
 from stages.network.backend import deterministic, keras, tf, use_threads
 from stages.network.inputs import Faces
 from stages.runtime import params
+from stages.runtime.engine import ordered_map
 from stages.runtime.errors import run
 from stages.training import loop
 from stages.training.augment import distort
@@ -151,26 +151,24 @@ def timed(work: Callable[[], object]) -> float:
 def peak_memory(folder: Path, images: int) -> int:
     """Most bytes of its own, pages of mapped files aside, that a process has while it trains for one epoch."""
     noise(folder, images)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(train_and_watch, (folder, images))
+    alone = params.load().runtime.model_copy(update={"engine": "processes", "workers": 1})
+    return next(ordered_map(functools.partial(train_and_watch, folder), [images], alone))
 
 
 def train_and_watch(folder: Path, images: int) -> int:
     """What `peak_memory` does, in a process of its own; Linux only."""
-    most, over = 0, threading.Event()
+    most = 0
 
     def watch() -> None:
         nonlocal most
-        while not over.wait(0.05):
+        while True:
             lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
             most = max(most, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024)
+            time.sleep(0.05)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    threading.Thread(target=watch, daemon=True).start()
     faces = noise(folder, images)
     as_the_stages_do(compiled(), faces)()
-    over.set()
-    watcher.join()
     return most
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from demo.reading import UNSURE, label
 from stages.deployment.model_card import ModelCard
 from stages.faces.box import Box
+from stages.figures.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 
-# BGR, of Okabe and Ito (2008): told apart by colour-blind readers.
-COLOURS = [(0, 94, 213), (0, 159, 230), (115, 158, 0), (178, 114, 0), (167, 121, 204), (233, 180, 86), (66, 228, 240)]
+COLOURS = [bgr(colour) for colour in (VERMILLION, ORANGE, GREEN, BLUE, PURPLE, SKY, YELLOW)]
 GREY, WHITE, BLACK = (130, 130, 130), (255, 255, 255), (0, 0, 0)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 

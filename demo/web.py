@@ -34,6 +34,7 @@ from demo.reading import Face, label, read_photo
 from demo.samples import PICTURES, sample
 from demo.tracking import Tracker
 from stages.evaluation.saliency import occlusion
+from stages.figures.colours import ORANGE, bgr
 from stages.files.images import BadPictureError
 from stages.runtime.errors import UserError
 
@@ -50,7 +51,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-ORANGE = (0, 159, 230)  # BGR
 
 
 def serve(choices: Sequence[Sequence[Model]], port: int) -> None:
@@ -236,7 +236,7 @@ def _overlay(fall: np.ndarray) -> np.ndarray:
     """Orange that covers the more the more the answer rests on a pixel: BGRA, uint8 (size, size, 4)."""
     share = np.maximum(fall, 0) / max(float(fall.max()), 1e-9)
     alpha = (255 * 0.85 * share).round().astype(np.uint8)
-    colour = np.broadcast_to(np.array(ORANGE, np.uint8), (*fall.shape, 3))
+    colour = np.broadcast_to(np.array(bgr(ORANGE), np.uint8), (*fall.shape, 3))
     return np.dstack([colour, alpha])
 
 

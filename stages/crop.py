@@ -2,7 +2,7 @@
 
 In: data/manifest/<split>_<emotion>.csv (its CRC-32 column stands for the photos, which are read in place).
 Out: data/crops/<split>_<emotion>.zip, a JPEG <id>.jpg for each face; data/crops/<split>_<emotion>.csv, a row for each
-photo with its box or the reason for its rejection; metrics/crop/<split>_<emotion>.json.
+photo with its box or the reason for its rejection.
 Run: python -m stages.crop training happy
 """
 
@@ -24,7 +24,7 @@ from stages.faces.cutting import choose_face, cut_face, reference_box, square_ar
 from stages.faces.detection import find_faces
 from stages.files.archives import write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
-from stages.files.metrics import account, write_metrics
+from stages.files.metrics import account
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params, resume
 from stages.runtime.errors import run
@@ -55,7 +55,6 @@ def main() -> None:
         counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
         methods = {method: int((kept["method"] == method).sum()) for method in ("verified", "annotators", "unverified")}
         print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
-        write_metrics(counts | {"method": methods}, Path("metrics/crop") / f"{name}.json")
         check_share(name, counts, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
 

@@ -2,7 +2,8 @@
 
 In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt.
 Out: data/csvs/<dataset>/{angry,embarrassed,happy,neutral,sad,merged}.csv with the columns array (file in data/arrays),
-row (in that array), id, path, label, person and split; rejected.csv beside them; metrics/index/<dataset>.json.
+row (in that array), id, path, label, person and split; rejected.csv beside them; metrics/index/<dataset>.json: raw
+pictures found, used and rejected, by whichever stage.
 Run: python -m stages.index korean
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.datasets.catalog import SPLITS
+from stages.datasets.catalog import DATASETS, SPLITS
 from stages.datasets.cleaning import (
     TWIN_REASONS,
     digests,
@@ -22,6 +23,7 @@ from stages.datasets.cleaning import (
     thumbnails,
     twin_reasons,
 )
+from stages.datasets.counts import split_sizes
 from stages.datasets.labels import ANNOTATORS, majority
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import account, write_metrics
@@ -70,10 +72,10 @@ def main() -> None:
     for emotion in emotions:
         write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
     write_table(merged, CSVS / dataset / "merged.csv")
-    sizes = {split: split_sizes(merged[merged["split"] == split], emotions) for split in SPLITS}
-    for split, size in sizes.items():
-        print(f"  {split}: " + ", ".join(f"{name} {count:,}" for name, count in size.items()))
-    write_metrics(counts | sizes, Path("metrics/index") / f"{dataset}.json")
+    for split in SPLITS:
+        sizes = split_sizes(merged[merged["split"] == split], emotions)
+        print(f"  {split}: " + ", ".join(f"{name} {count:,}" for name, count in sizes.items()))
+    write_metrics({dataset: whole_way(dataset, table, reasons, unreadable)}, Path("metrics/index") / f"{dataset}.json")
 
 
 def fer2013_table(settings: params.Pictures) -> tuple[pd.DataFrame, dict[str, str | None]]:
@@ -169,6 +171,24 @@ def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:
     return training.index[training["person"].isin(unused)]
 
 
+def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable: pd.DataFrame) -> dict[str, int]:
+    """How many raw pictures there were, how many are used, and how many were rejected, by whichever stage.
+
+    `table` holds the faces and `reasons` why one is not used; `unreadable` are the pictures that became no grey square.
+    """
+    rejected = {"resize": len(unreadable), "index": int((reasons != "").sum())}
+    found = len(table) + len(unreadable)
+    if manifest := DATASETS[dataset].manifest:
+        photos = pd.concat([read_table(path)[["id", "archive", "path"]] for path in sorted(manifest.glob("*_*.csv"))])
+        places = (photos["archive"] + "/" + photos["path"]).str.strip("/")
+        cropped = photos["id"].isin(table["id"]) | places.isin(unreadable["path"])
+        rejected |= {"rename": len(read_table(manifest / "rejected.csv")), "crop": int((~cropped).sum())}
+        found = len(photos) + rejected["rename"]
+    stages = [f"by {stage}" for stage, count in rejected.items() for _ in range(count)]
+    counts = account(f"{dataset} from the raw pictures on", found, int((reasons == "").sum()), stages)
+    return counts | {"rejected": len(stages)}
+
+
 def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:
     """Stop if a split lacks an emotion: nothing could be trained or scored on it.
 
@@ -180,12 +200,6 @@ def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people
                 f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "
                 f"and raise the shares under index.{dataset} in params.yaml or add data."
             )
-
-
-def split_sizes(table: pd.DataFrame, emotions: list[str]) -> dict[str, int]:
-    """Faces, people and faces of each emotion in one split."""
-    people = {"people": table["person"].nunique()} if table["person"].any() else {}
-    return {"faces": len(table)} | people | {emotion: int((table["label"] == emotion).sum()) for emotion in emotions}
 
 
 if __name__ == "__main__":

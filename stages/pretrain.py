@@ -50,7 +50,7 @@ def take(name: str, settings: params.Params, faces: Faces, validation: Faces) ->
     figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
     # All four curves, as dvc.yaml plots them.
     loop.log_start({f"{split}/{key}": v for split in figures for key, v in figures[split].items()}, CURVES)
-    write_metrics({"pretrain": {"weights": name} | figures}, METRICS)
+    write_metrics({"pretrain": {"validation": figures["validation"]}}, METRICS)
 
 
 def train(settings: params.Params, faces: Faces, validation: Faces) -> None:

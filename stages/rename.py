@@ -1,8 +1,8 @@
 """Find every Korean photo, give it a short stable ASCII id, and join it with its label record.
 
 In: the download of AI-Hub 82, folders or zip archives (`data.korean` in params.yaml); only read.
-Out: data/manifest/<training|validation>_<emotion>.csv, a row for each photo, and data/manifest/rejected.csv;
-metrics/rename.json. No pixel is copied: a row says where the photo lies and holds its CRC-32.
+Out: data/manifest/<training|validation>_<emotion>.csv, a row for each photo; rejected.csv beside them; and labels.csv,
+what became of how many label records. No pixel is copied: a row says where the photo lies and holds its CRC-32.
 Run: python -m stages.rename
 """
 
@@ -21,7 +21,7 @@ from stages.datasets.aihub import Name, parse_name, split_of
 from stages.datasets.labels import ANNOTATORS, SIDES, Record, read_records
 from stages.files import archives
 from stages.files.archives import Entry
-from stages.files.metrics import account, write_metrics
+from stages.files.metrics import account
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
@@ -57,21 +57,18 @@ def main() -> None:
             + (", ".join(f"{count:,} x {reason}" for reason, count in reasons) or "none")
             + ". Ask for data set 82 on https://aihub.or.kr and set data.korean in params.yaml to its folder."
         )
-    metrics: dict[str, Any] = {
-        "photos": account("photos", kept + len(rejected), kept, [reason for _, _, reason, _ in rejected]),
-        "labels": labels,
-    }
+    counts = account("photos", kept + len(rejected), kept, [reason for _, _, reason, _ in rejected])
     labelled = sum(row[COLUMNS.index("labelled")] for rows in manifests.values() for row in rows)
-    labels |= {"without_photo": len(records) - labelled, "photos_without_record": kept - labelled}
-    print("label records: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in labels.items()))
+    labels = {"joined with a photo": labelled, "without a photo": len(records) - labelled} | labels
+    print("label records: " + ", ".join(f"{count:,} {what}" for what, count in labels.items()))
+    print(f"photos without a label record: {kept - labelled:,}")
     for (split, emotion), rows in manifests.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
         write_table(pd.DataFrame(rows, columns=COLUMNS), MANIFEST / f"{split}_{emotion}.csv")
-        metrics.setdefault(split, {})[emotion] = len(rows)
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
-    write_metrics(metrics, Path("metrics/rename.json"))
-    check_share("photos", metrics["photos"], settings.limits.max_rejected, MANIFEST / "rejected.csv", NOT_DAMAGE)
+    write_table(pd.DataFrame(labels.items(), columns=["outcome", "records"]), MANIFEST / "labels.csv")
+    check_share("photos", counts, settings.limits.max_rejected, MANIFEST / "rejected.csv", NOT_DAMAGE)
 
 
 def find_files(root: Path) -> list[Entry]:
@@ -99,7 +96,7 @@ def find_files(root: Path) -> list[Entry]:
 def collect_records(
     root: Path, entries: list[Entry], emotions: dict[str, str]
 ) -> tuple[dict[str, tuple[str | None, Record]], dict[str, int]]:
-    """Read the label files: the official split and the record for each photo's key, and counts."""
+    """Read the label files: the official split and the record for each photo's key; and how many others there are."""
     records: dict[str, tuple[str | None, Record]] = {}
     found = unnamed = unused = 0
     used = set(emotions.values())
@@ -119,7 +116,7 @@ def collect_records(
             else:
                 records[record.key] = split_of(entry.place), record
     repeated = found - unnamed - unused - len(records)
-    return records, {"found": found, "unnamed": unnamed, "emotion_not_used": unused, "repeated": repeated}
+    return records, {"repeated": repeated, "emotion not used": unused, "not a file name of AI-Hub 82": unnamed}
 
 
 def collect_photos(

@@ -2,8 +2,7 @@
 
 In: FER2013 (`data.fer2013` in params.yaml; read in place), or the Korean crops, data/crops/*.zip and *.csv.
 Out: data/arrays/<dataset>/<split>.npy, uint8 (faces, size, size), which training maps into memory;
-data/arrays/<dataset>/<split>.csv, a row for each face in the same order; data/arrays/<dataset>/rejected.csv;
-metrics/resize/<dataset>.json.
+data/arrays/<dataset>/<split>.csv, a row for each face in the same order; data/arrays/<dataset>/rejected.csv.
 Run: python -m stages.resize fer2013
 """
 
@@ -25,7 +24,7 @@ from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
 from stages.files.images import BadPictureError, network_picture, resize
-from stages.files.metrics import account, write_metrics
+from stages.files.metrics import account
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
@@ -73,7 +72,6 @@ def main() -> None:
     )
     write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
     counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
-    write_metrics(counts | {"kept_by_split": kept}, Path("metrics/resize") / f"{dataset}.json")
     check_share(f"{dataset} faces", counts, settings.limits.max_rejected, ARRAYS / dataset / "rejected.csv", NOT_DAMAGE)
 
 

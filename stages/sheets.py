@@ -20,6 +20,7 @@ import pandas as pd
 
 from stages.datasets.manifest import boxes_of, read_photo
 from stages.faces.box import Box
+from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.figures.contact_sheet import Section, Tile, write_sheet
 from stages.files.images import BadPictureError, decode, reduction, shrink, upright_size
 from stages.files.tables import read_table
@@ -32,8 +33,7 @@ SPLITS = ("training", "validation")
 CROPS_SHOWN, CROPS_IN_A_ROW = 32, 8
 PHOTOS_SHOWN, PHOTOS_IN_A_ROW = 12, 6
 PHOTO_SIDE = 640  # pixels of the longer side of a photo while its boxes are drawn
-# BGR, of Okabe and Ito (2008): told apart by colour-blind readers.
-ORANGE, BLUE = (0, 159, 230), (178, 114, 0)
+CUT_OUT, ANNOTATED = bgr(ORANGE), bgr(BLUE)
 HEADINGS = {
     "annotators": "cut out (orange) around the annotators' boxes (blue), as no face was found there",
     "unverified": "found and cut out (orange) without an annotators' box to confirm it",
@@ -101,10 +101,10 @@ def photo_with_boxes(row: Row, root: Path, max_megapixels: float) -> np.ndarray 
     scale = picture.shape[1] / width
     for box in boxes_of(row):
         if box is not None:
-            draw_box(picture, box, scale, BLUE, 3)
+            draw_box(picture, box, scale, ANNOTATED, 3)
     if row["side"]:
         left, top, side = (int(row[key]) for key in ("left", "top", "side"))
-        draw_box(picture, Box(left, top, left + side, top + side), scale, ORANGE, 6)
+        draw_box(picture, Box(left, top, left + side, top + side), scale, CUT_OUT, 6)
     return picture
 
 

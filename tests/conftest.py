@@ -3,11 +3,14 @@
 import copy
 import importlib
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -54,6 +57,27 @@ def params_with(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 PARAMS = params_with(CHANGES)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: with two workers, one has it to itself and the other does the rest."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Generator[None, object, object]:
+    """A test that runs out of time takes the processes with it that it has started, and theirs, then fails."""
+    done = yield
+    if hasattr(signal, "SIGALRM"):
+        fail = signal.getsignal(signal.SIGALRM)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
+            fail(number, frame)
+
+        signal.signal(signal.SIGALRM, stop)
+    return done
 
 
 @pytest.fixture(scope="session", autouse=True)

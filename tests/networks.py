@@ -1,7 +1,7 @@
-"""A small network of random weights whose answers differ from picture to picture, and a model card for it."""
+"""Networks of random weights: a small one whose answers differ from picture to picture, and the default one; a card."""
 
 import numpy as np
-from conftest import PARAMS
+from conftest import PARAMS, params_with
 
 from stages.deployment.model_card import ModelCard
 from stages.network.backend import keras
@@ -27,6 +27,14 @@ def random_network(size: int, classes: int, seed: int) -> keras.Model:
     kernel /= np.maximum(features.std(axis=0), 1e-3)[:, np.newaxis] * features.shape[1] ** 0.5
     head.set_weights([kernel, -features.mean(axis=0) @ kernel])
     return network
+
+
+def default_network() -> keras.Model:
+    """The network of the committed params.yaml, untrained."""
+    keras.utils.set_random_seed(2)
+    values = params_with({})
+    settings = params.Model(**values["model"])
+    return vgg(settings, values["image"]["size"], len(values["emotions"]), training=False)
 
 
 def card(name: str) -> ModelCard:

@@ -111,9 +111,10 @@ def changed(section: Section, **values: Any) -> Section:
     return section.model_copy(update=values)
 
 
-def runtime(engine: str, workers: int, address: str | None = None) -> Runtime:
+def runtime(engine: str, workers: int = 1, address: str | None = None, worker_timeout: int = 60) -> Runtime:
     """The section `runtime:` of params.yaml."""
-    return Runtime.model_validate({"engine": engine, "workers": workers, "address": address})
+    values = {"engine": engine, "workers": workers, "address": address, "worker_timeout": worker_timeout}
+    return Runtime.model_validate(values)
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:

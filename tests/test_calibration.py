@@ -16,19 +16,18 @@ def two(*confidences: float) -> np.ndarray:
 def test_calibration_error_by_hand() -> None:
     probability = two(0.55, 0.65, 0.95, 0.95)
     label = np.array([0, 1, 0, 1])
-    # Five bins: 0.55 alone (right), 0.65 alone (wrong), both 0.95 (half right).
-    assert expected_calibration_error(label, probability, 5) == pytest.approx((0.45 + 0.65 + 2 * 0.45) / 4)
-    # Two bins: all four lie above 1/2, with a mean confidence of 0.775 and half of them right.
-    assert expected_calibration_error(label, probability, 2) == pytest.approx(0.275)
+    # In bins of a fifteenth: 0.55 alone (right), 0.65 alone (wrong), both 0.95 (half right).
+    assert expected_calibration_error(label, probability) == pytest.approx((0.45 + 0.65 + 2 * 0.45) / 4)
 
 
 def test_reliability_by_hand() -> None:
-    table = reliability(np.array([0, 1, 0]), two(0.6, 0.9, 1.0), 10)
-    assert table["bin"].tolist() == list(range(1, 11))
-    assert table["faces"].tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 1, 1]  # a bin's upper edge belongs to it
+    table = reliability(np.array([0, 1, 0]), two(0.6, 0.9, 1.0))
+    assert table["bin"].tolist() == list(range(1, 16))
+    # A bin's upper edge belongs to it: 0.6 is that of the ninth.
+    assert table.loc[table["faces"] > 0, "bin"].tolist() == [9, 14, 15]
     assert table["accuracy"].dropna().tolist() == [1, 0, 1]
     assert table["confidence"].dropna().tolist() == pytest.approx([0.6, 0.9, 1.0])
-    assert (table["low"][0], table["high"][9]) == (0, 1)
+    assert (table["low"][0], table["high"][14]) == (0, 1)
 
 
 def test_a_thousand_faces_in_a_loop() -> None:

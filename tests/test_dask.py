@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed
 import pytest
 from samples import label_record, photo_name, runtime, wait_for, write_cp949_zip, write_labels
+from sentences import says
 
 from stages import crop, sample
 from stages.runtime.engine import ordered_map
@@ -22,12 +25,16 @@ from stages.runtime.params import Sample
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., str]
+TWO_EMOTIONS = {
+    "emotions": {"angry": "분노", "happy": "기쁨"},
+    "index.fer2013.classes": {"angry": "angry", "happy": "happy"},
+}
 
 
 class Cluster:
-    """A scheduler and two workers on this machine, each a process of its own, as on a real cluster."""
+    """A scheduler and workers on this machine, each a process of its own, as on a real cluster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         file = folder / "scheduler.json"
         place = ["--scheduler-file", str(file)]
         self.scheduler = start(
@@ -35,7 +42,7 @@ class Cluster:
         )
         wait_for(file.exists)
         worker = ["worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        self.workers = [start(*worker, *place) for _ in range(2)]
+        self.workers = [start(*worker, *place) for _ in range(workers)]
         wait_for(lambda: file.read_text().endswith("}"))
         self.address: str = json.loads(file.read_text())["address"]
 
@@ -52,8 +59,8 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    cluster = Cluster(folder)
+def running(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+    cluster = Cluster(folder, workers)
     try:
         yield cluster
     finally:
@@ -95,7 +102,7 @@ def run_stages(run_stage: Run) -> dict[str, bytes]:
 @pytest.fixture
 def photos(place: Path, set_params: Callable[..., None], run_stage: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crop, "PART", 3)
-    set_params({"emotions": {"angry": "분노", "happy": "기쁨"}})
+    set_params(TWO_EMOTIONS)
     make_photos()
     assert run_stage("rename") == ""
     for name in ("training_angry", "validation_angry", "validation_happy"):
@@ -106,14 +113,13 @@ def test_every_engine_writes_the_same_bytes(
     place: Path, photos: None, run_stage: Run, set_params: Any, cluster: Cluster
 ) -> None:
     results = []
-    emotions = {"emotions": {"angry": "분노", "happy": "기쁨"}}
     for engine, address in [("serial", None), ("processes", None), ("dask", None), ("dask", cluster.address)]:
-        set_params(emotions | {"runtime.engine": engine, "runtime.address": address})
+        set_params(TWO_EMOTIONS | {"runtime.engine": engine, "runtime.address": address})
         results.append(run_stages(run_stage))
     assert len(results[0]) > 10
     assert results[1:] == results[:1] * 3
     # The same workers, and another archive of the same name as before.
-    changes = emotions | {"crop.margin": 0.3}
+    changes = TWO_EMOTIONS | {"crop.margin": 0.3}
     set_params(changes)
     expected = run_stages(run_stage)
     assert expected != results[0]
@@ -143,13 +149,7 @@ def test_a_worker_that_is_killed_changes_no_byte(
         parts_at_death.append(len(list(Path(".work").rglob("*.csv"))))
 
     with running(tmp_path_factory.mktemp("cluster")) as cluster:
-        set_params(
-            {
-                "emotions": {"angry": "분노", "happy": "기쁨"},
-                "runtime.engine": "dask",
-                "runtime.address": cluster.address,
-            }
-        )
+        set_params(TWO_EMOTIONS | {"runtime.engine": "dask", "runtime.address": cluster.address})
         killer = threading.Thread(target=kill, args=cluster.workers[:1])
         killer.start()
         assert run_stages(run_stage) == expected
@@ -159,44 +159,41 @@ def test_a_worker_that_is_killed_changes_no_byte(
     assert 0 < parts_at_death[0] < rows // crop.PART - 4
 
 
-def test_a_stage_as_dvc_runs_it(place: Path, set_params: Any, run_stage: Run, cluster: Cluster) -> None:
+def test_a_stage_as_dvc_runs_it(place: Path, set_params: Any, run_stage: Run) -> None:
     write_cp949_zip(place / "korean/TRAIN.zip", {photo_name(): b"no picture"})
     write_labels(place / "korean/img_emotion_training_data(기쁨).json", [label_record(photo_name())])
     assert run_stage("rename") == ""
-    for address in (None, cluster.address):
-        set_params({"runtime.engine": "dask", "runtime.workers": 1, "runtime.address": address})
-        command = [sys.executable, "-m", "stages.crop", "training", "happy"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
-        assert done.returncode == 0, done.stderr
-        assert "1 not a picture" in done.stdout
-        assert "Traceback" not in done.stderr
+    set_params({"runtime.engine": "dask", "runtime.workers": 1})
+    command = [sys.executable, "-m", "stages.crop", "training", "happy"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "1 not a picture" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_workers_are_others_and_work_in_the_folder(place: Path, cluster: Cluster) -> None:
-    processes = set(ordered_map(process_of, range(8), runtime("dask", 0, cluster.address)))
+    processes = set(ordered_map(process_of, range(8), runtime("dask", address=cluster.address)))
     assert {pid for pid, _ in processes} <= {process.pid for process in cluster.workers}
     assert {folder for _, folder in processes} == {str(place)}
 
 
 def test_order_and_errors(place: Path, cluster: Cluster) -> None:
-    assert list(ordered_map(str, range(40), runtime("dask", 0, cluster.address))) == [str(n) for n in range(40)]
+    assert list(ordered_map(str, range(40), runtime("dask", address=cluster.address))) == [str(n) for n in range(40)]
     with pytest.raises(UserError, match=r"^0 is refused\.$"):
-        list(ordered_map(refuse, range(3), runtime("dask", 0, cluster.address)))
+        list(ordered_map(refuse, range(3), runtime("dask", address=cluster.address)))
 
 
 def test_batch_that_kills_every_worker_is_one_sentence(place: Path) -> None:
     with pytest.raises(UserError, match=r"^A worker process was killed"):
-        list(ordered_map(die, range(1), runtime("dask", 1)))
+        list(ordered_map(die, range(1), runtime("dask")))
 
 
 def test_no_scheduler_is_one_sentence(place: Path) -> None:
-    import dask
-
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         for address in ("tcp://127.0.0.1:9", "nonsense://x"):
             with pytest.raises(UserError, match=rf"^No Dask scheduler answers at {address} .* runtime\.address"):
-                list(ordered_map(str, [1], runtime("dask", 0, address)))
+                list(ordered_map(str, [1], runtime("dask", address=address)))
 
 
 def test_no_cluster_of_its_own_is_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,19 +205,64 @@ def test_no_cluster_of_its_own_is_one_sentence(place: Path, monkeypatch: pytest.
         list(ordered_map(str, [1], runtime("dask", 2)))
 
 
-def test_scheduler_that_goes_away_is_one_sentence(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    import dask
-
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (lambda cluster: cluster.workers[0].kill(), "No worker of the Dask cluster"),
+        (lambda cluster: cluster.scheduler.send_signal(signal.SIGSTOP), "No worker of the Dask cluster"),
+        (lambda cluster: cluster.scheduler.kill(), "The Dask scheduler has gone"),
+    ],
+    ids=["no worker any more", "frozen scheduler", "no scheduler any more"],
+)
+def test_a_cluster_that_ends_under_way_is_one_sentence(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, end: Callable[[Cluster], None], sentence: str
+) -> None:
     timeout = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
-    with timeout, running(tmp_path_factory.mktemp("cluster")) as cluster:
-        results = ordered_map(time.sleep, [0] + [0.2] * 50, runtime("dask", 0, cluster.address))
+    with timeout, running(tmp_path_factory.mktemp("cluster"), workers=1) as cluster:
+        who = runtime("dask", address=cluster.address, worker_timeout=2)
+        results = ordered_map(time.sleep, [0] + [0.2] * 50, who)
         next(results)
-        cluster.stop()
-        with pytest.raises(UserError, match=r"^The Dask scheduler has gone"):
+        end(cluster)
+        with pytest.raises(UserError, match=sentence):
             list(results)
+
+
+def test_a_cluster_without_workers_is_one_sentence(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running(tmp_path_factory.mktemp("cluster"), workers=0) as cluster:
+        who = runtime("dask", address=cluster.address, worker_timeout=1)
+        with pytest.raises(UserError) as error:
+            list(ordered_map(str, range(3), who))
+    says(error, "No worker", cluster.address, "runtime.worker_timeout", "docs/cluster.md")
+
+
+def test_workers_that_are_not_replaced_are_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instantiate, started = distributed.Nanny.instantiate, []
+
+    async def start_once(nanny: distributed.Nanny) -> Any:
+        started.append(nanny)
+        if len(started) > 1:
+            raise RuntimeError("no new process")
+        return await instantiate(nanny)
+
+    monkeypatch.setattr(distributed.Nanny, "instantiate", start_once)
+    with pytest.raises(UserError) as error:
+        list(ordered_map(die, range(3), runtime("dask", worker_timeout=2)))
+    says(error, "No worker", "on this machine", "runtime.worker_timeout", "runtime.workers")
+
+
+def freeze_once(number: int) -> int:
+    """Suspend the worker, the first time."""
+    if not Path("frozen").exists():
+        Path("frozen").touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
+def test_a_frozen_worker_of_our_own_cluster_is_replaced(place: Path) -> None:
+    assert list(ordered_map(freeze_once, range(3), runtime("dask", worker_timeout=2))) == [0, 1, 2]
 
 
 def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.runtime.engine._code", lambda: "newer")
     with pytest.raises(UserError, match="older code"):
-        list(ordered_map(str, [1], runtime("dask", 0, cluster.address)))
+        list(ordered_map(str, [1], runtime("dask", address=cluster.address)))

@@ -1,4 +1,6 @@
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from samples import runtime, wait_for
+from sentences import says
 
 from stages.files.archives import write_zip
 from stages.runtime.engine import ordered_map
@@ -58,7 +61,7 @@ def test_processes_are_others() -> None:
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
 def test_an_error_keeps_its_sentence(engine: str) -> None:
-    results = ordered_map(square, [1, 2, -3, 4], runtime(engine, 1))
+    results = ordered_map(square, [1, 2, -3, 4], runtime(engine))
     with pytest.raises(UserError, match=r"^-3 is negative\.$"):
         list(results)
 
@@ -68,10 +71,33 @@ def test_killed_worker_is_one_sentence() -> None:
         list(ordered_map(die, range(6), runtime("processes", 1)))
 
 
+def freeze(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows does not suspend processes so")
+def test_frozen_worker_is_one_sentence() -> None:
+    with pytest.raises(UserError) as error:
+        list(ordered_map(freeze, range(6), runtime("processes", 2, worker_timeout=1)))
+    says(error, "worker process", "runtime.worker_timeout", "run the same command again")
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows does not suspend processes so")
+def test_a_worker_that_freezes_at_the_end_is_not_waited_for() -> None:
+    results = ordered_map(process_of, range(2), runtime("processes", 1))
+    os.kill(next(results), signal.SIGSTOP)
+    results.close()
+    assert not multiprocessing.active_children()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = (
-        "from stages.runtime.engine import ordered_map; from test_engine import note_process, runtime\n"
+        "from samples import runtime; from stages.runtime.engine import ordered_map\n"
+        "from test_engine import note_process\n"
         "if __name__ == '__main__': list(ordered_map(note_process, range(2), runtime('processes', 2)))"
     )
     (tmp_path / "main.py").write_text(code)

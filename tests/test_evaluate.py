@@ -1,17 +1,15 @@
-"""What evaluate joins and how it nests: rows of people, metrics of tables. What it scores is in test_pipeline.py."""
+"""What evaluate joins, rows of people, and its metrics. What it scores: test_pipeline.py and test_third_dataset.py."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from stages.evaluate import ends, rows_of_test, score_tree, tree, with_people
+from stages.evaluate import recognised, rows_of_test
+from stages.evaluation.people import with_people
 from stages.files.tables import read_table, write_table
 
 CSV = Path("merged.csv")
-NAN = float("nan")
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def rows(place: Path) -> pd.DataFrame:
         "rejected": [],
     }.items():
         write_table(pd.DataFrame(photos, columns=columns), Path(f"data/manifest/{name}.csv"))
-    return with_people(rows_of_test(CSV), read_table(CSV))
+    return with_people(rows_of_test(CSV), read_table(CSV), Path("data/manifest"))
 
 
 def test_rows_know_their_people(rows: pd.DataFrame) -> None:
@@ -47,37 +45,16 @@ def test_rows_know_their_people(rows: pd.DataFrame) -> None:
     ]
 
 
-SCORES = pd.DataFrame(
-    [
-        ("korean", "after", "all", 9, "accuracy", 0.5, 0.4, 0.6),
-        ("korean", "after", "all", 9, "temperature", 1.5, NAN, NAN),
-        ("korean", "after", "happy", 4, "recall", 0.25, 0.0, 0.5),
-    ],
-    columns=["dataset", "model", "emotion", "faces", "figure", "value", "low", "high"],
-)
-
-
-def test_metrics_are_nested_by_data_set_model_and_emotion() -> None:
-    def leaf(row: Any) -> dict[str, Any]:
-        return {"faces": row.faces, row.figure: row.value}
-
-    assert score_tree(SCORES, leaf) == {
-        "korean": {"after": {"faces": 9, "accuracy": 0.5, "temperature": 1.5, "happy": {"faces": 4, "recall": 0.25}}}
-    }
-
-
-def test_intervals_lie_at_the_same_place() -> None:
-    assert score_tree(SCORES, ends) == {
-        "korean": {"after": {"accuracy": {"low": 0.4, "high": 0.6}, "happy": {"recall": {"low": 0.0, "high": 0.5}}}}
-    }
-
-
-def test_a_table_as_a_tree_of_its_numbers() -> None:
-    table = pd.DataFrame({"model": ["before", "after"], "subset": "all", "people": [3, 4], "gap": [0.5, np.nan]})
-    table["best"] = "20s"
-    table["enough"] = [True, False]
-    table["amount"] = pd.array([None, 2], "Int64")
-    assert tree(table, ["model", "subset"]) == {
-        "before": {"all": {"people": 3, "gap": 0.5, "enough": True}},
-        "after": {"all": {"people": 4, "enough": False, "amount": 2}},
+def test_metrics_are_what_one_glance_needs() -> None:
+    rows = [
+        ("korean", "after", "all", "accuracy", 0.5),
+        ("korean", "after", "all", "temperature", 1.5),
+        ("korean", "after", "happy", "recall", 0.25),
+        ("korean", "after", "happy", "precision", 0.75),
+        ("fer2013", "before", "happy", "recall", 1.0),
+    ]
+    scores = pd.DataFrame(rows, columns=["dataset", "model", "emotion", "figure", "value"])
+    assert recognised(scores) == {
+        "korean": {"after": {"accuracy": 0.5, "happy": 0.25}},
+        "fer2013": {"before": {"happy": 1.0}},
     }

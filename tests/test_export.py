@@ -12,7 +12,7 @@ import onnx
 import pandas as pd
 import pytest
 from conftest import PARAMS
-from networks import card, drawn_faces, random_network
+from networks import card, default_network, drawn_faces, random_network
 from samples import noise
 
 from demo.models import Model
@@ -44,7 +44,7 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
         (place / "data/sample" / dataset).mkdir(parents=True)
     for number in range(60):
         (place / f"data/sample/fer2013/{number}.jpg").touch()
-    figures = {name: {emotion: {"recall": 0.5, "faces": 9} for emotion in EMOTIONS} for name in ("before", "after")}
+    figures = {name: {"accuracy": 0.6} | dict.fromkeys(EMOTIONS, 0.5) for name in ("before", "after")}
     (place / "metrics").mkdir()
     (place / "metrics/evaluate.json").write_text(json.dumps({"fer2013": figures, "korean": figures}))
     return place
@@ -52,12 +52,11 @@ def trained(place: Path, set_params: Callable[..., None]) -> Path:
 
 def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]) -> None:
     assert run_stage("export") == ""
-    metrics = json.loads((trained / "metrics/export.json").read_text(encoding="utf-8"))
     for name in ("before", "after"):
         card = Model(trained / f"data/export/{name}.onnx").card
         assert (card.name, card.emotions, card.size) == (name, PARAMS["emotions"], 48)
         assert card.drawn == (name == "before")
-        assert card.temperature == metrics[name]["temperature"]
+        assert 0.05 <= card.temperature <= 20
         assert (card.crop.margin, card.crop.detect_side, card.export.unsure) == (0.1, 480, 0.4)
         # Error rates on drawn faces say nothing of a model of real ones.
         dataset = {"before": "fer2013", "after": "korean"}[name]
@@ -80,26 +79,24 @@ def test_a_file_answers_as_its_network(tmp_path: Path) -> None:
     network, path, pictures = random_network(48, 3, 1), tmp_path / "after.onnx", drawn_faces(100)
     write_onnx(network, card("after"), path)
     assert np.ptp(network.predict_on_batch(pictures[..., np.newaxis]), axis=0).min() > 0.3
-    assert export.check_answers(path, network, pictures) < 1e-4
+    export.check_answers(path, network, pictures)
     with pytest.raises(RuntimeError, match=r"after\.onnx differs from its network"):
         export.check_answers(path, random_network(48, 3, 2), pictures)
 
 
 WRITE = """
 from pathlib import Path
-from networks import card, random_network
+from networks import card, default_network
 from stages.deployment.onnx_export import write_onnx
-network = random_network(48, 3, 2)
-random_network(48, 3, 3)
-write_onnx(network, card("after"), Path("after.onnx"))
+write_onnx(default_network(), card("after"), Path("after.onnx"))
 """
 
 
 def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """Of the default network: tf2onnx alone writes other bytes of it each time, and not of smaller ones."""
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     subprocess.run([sys.executable, "-c", WRITE], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    network = random_network(48, 3, 2)
-    write_onnx(network, card("after"), tmp_path / "again.onnx")
+    write_onnx(default_network(), card("after"), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "after.onnx").read_bytes()
 
 

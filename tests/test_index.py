@@ -36,19 +36,24 @@ def write_rest(dataset: str, excluded: str = "", rejected: tuple[tuple[str, str,
     Path(f"data/exclude/{dataset}.txt").write_text(excluded, encoding="utf-8")
 
 
-def check(dataset: str) -> dict[str, Any]:
-    """Counts add up, and the tables say the same."""
-    metrics: dict[str, Any] = json.loads(Path(f"metrics/index/{dataset}.json").read_text(encoding="utf-8"))
+def metrics(dataset: str) -> dict[str, int]:
+    found: dict[str, int] = json.loads(Path(f"metrics/index/{dataset}.json").read_text(encoding="utf-8"))[dataset]
+    assert found["found"] == found["kept"] + found["rejected"]
+    return found
+
+
+def check(dataset: str) -> dict[str, int]:
+    """Counts add up, and the tables say the same; returns how often each reason for rejection occurs."""
     merged = csv(dataset, "merged")
-    assert metrics["found"] == metrics["kept"] + sum(metrics["rejected"].values())
-    assert metrics["kept"] == len(merged) == sum(metrics[split]["faces"] for split in index.SPLITS)
-    assert csv(dataset, "rejected")["reason"].value_counts().to_dict() == metrics["rejected"]
+    assert metrics(dataset)["kept"] == len(merged)
+    assert set(merged["split"]) == set(index.SPLITS)
     parts = pd.concat([csv(dataset, emotion) for emotion in ("angry", "happy", "sad")])
     assert sorted(parts["id"]) == sorted(merged["id"])
     assert list(merged) == ["array", "row", "id", "path", "label", "person", "split"]
     for emotion in ("angry", "happy", "sad"):
         assert set(csv(dataset, emotion)["label"]) == {emotion}
-    return metrics
+    reasons: dict[str, int] = csv(dataset, "rejected")["reason"].value_counts().to_dict()
+    return reasons
 
 
 def write_fer(excluded: str = "", rejected: tuple[tuple[str, str, str], ...] = ()) -> None:
@@ -73,9 +78,9 @@ def test_fer2013(run_stage: Run, set_params: Any, capsys: pytest.CaptureFixture[
         "train/happy/7.jpg  # a drawing\ntest/sad/2\ntrain/happy/none\n", (("train/sad/x.jpg", "sad", "not a picture"),)
     )
     assert run_stage("index", "fer2013") == ""
-    metrics = check("fer2013")
+    assert check("fer2013")["emotion not used"] == 36
+    assert metrics("fer2013")["found"] == len(csv("fer2013", "merged")) + len(csv("fer2013", "rejected"))
     rejected = csv("fer2013", "rejected").set_index("path")["reason"].to_dict()
-    assert metrics["rejected"]["emotion not used"] == 36
     reasons = {path: reason for path, reason in rejected.items() if reason != "emotion not used"}
     (gone,) = reasons.keys() & {"train/sad/twin.jpg", "train/sad/5.jpg"}  # whose splits are drawn
     assert reasons.pop(gone) in ("twin in validation", "twin in the same split")
@@ -108,14 +113,14 @@ def test_fer2013_twins_may_stay(run_stage: Run, set_params: Any) -> None:
     write_fer()
     set_params({"index.fer2013.duplicates": "keep"})
     assert run_stage("index", "fer2013") == ""
-    assert check("fer2013")["rejected"] == {"emotion not used": 36, "constant picture": 1}
+    assert check("fer2013") == {"emotion not used": 36, "constant picture": 1}
 
 
 def test_fer2013_near_twins(run_stage: Run, set_params: Any) -> None:
     write_fer()
     set_params({"index.fer2013.near_duplicate": 0.93})
     assert run_stage("index", "fer2013") == ""
-    reasons = check("fer2013")["rejected"]
+    reasons = check("fer2013")
     assert (reasons["twin in test"], reasons["near twin in test"]) == (1, 1)
     rejected = csv("fer2013", "rejected").set_index("id")["reason"]
     assert rejected["train/happy/near"] == "near twin in test"
@@ -194,12 +199,13 @@ def write_korean(labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e
                 split = "validation" if 10 <= person < 20 or (person < 10 and shot) else "training"
                 id_ = f"{number * 7919 % 1000:04}"
                 faces[split].append((id_, emotion, noise(number, 8, 8)))
-                row = (id_, "somewhere", f"person{person}", *labels(number, emotion))
+                row = (id_, "TRAIN.zip", f"{id_}.jpg", f"person{person}", *labels(number, emotion))
                 manifests.setdefault(f"{split}_{emotion}", []).append(row)
-    columns = ["id", "path", "person", "uploader", "label_A", "label_B", "label_C"]
+    columns = ["id", "archive", "path", "person", "uploader", "label_A", "label_B", "label_C"]
     for name, rows in manifests.items():
         write_table(pd.DataFrame(rows, columns=columns), Path(f"data/manifest/{name}.csv"))
-    write_table(pd.DataFrame([("a", "b")], columns=["archive", "path"]), Path("data/manifest/rejected.csv"))
+    rows = [("TRAIN.zip", "IMG_1.jpg", "not a file name of AI-Hub 82")]
+    write_table(pd.DataFrame(rows, columns=["archive", "path", "reason"]), Path("data/manifest/rejected.csv"))
     for split, items in faces.items():
         write_array("korean", split, sorted(items, key=lambda face: face[0]))
     write_rest("korean", excluded)
@@ -208,13 +214,11 @@ def write_korean(labels: Callable[[int, str], tuple[str, ...]] = lambda n, e: (e
 def test_korean_people_are_in_one_split_only(run_stage: Run, set_params: Any) -> None:
     write_korean(excluded=f"{7919 % 1000:04}.jpg\n")
     assert run_stage("index", "korean") == ""
-    metrics = check("korean")
+    assert check("korean") == {"removed by hand": 1}
     merged = csv("korean", "merged")
     assert merged.groupby("person")["split"].nunique().max() == 1
-    assert metrics["rejected"] == {"removed by hand": 1}
     counts = merged.groupby("split")["person"].nunique().to_dict()
     assert sum(counts.values()) == PEOPLE
-    assert {split: metrics[split]["people"] for split in index.SPLITS} == counts
     assert counts["test"] == pytest.approx(12, abs=6)
     assert counts["validation"] == pytest.approx(12, abs=6)
     assert set(merged.loc[merged["split"] == "test", "array"]) == {
@@ -225,6 +229,35 @@ def test_korean_people_are_in_one_split_only(run_stage: Run, set_params: Any) ->
     table = read_table(Path("data/arrays/korean/training.csv")).set_index("id")["row"]
     training = merged[merged["array"] == "training"].set_index("id")["row"]
     assert (table[training.index] == training).all()
+
+
+def test_a_raw_photo_counts_once_whichever_stage_rejected_it(
+    run_stage: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_korean(excluded=f"{7919 % 1000:04}.jpg\n")
+    path = Path("data/manifest/training_happy.csv")
+    photos = read_table(path)
+    more = photos.iloc[:2].assign(id=["no_face", "not_square"], path=["no_face.jpg", "not_square.jpg"])
+    write_table(pd.concat([photos, more]), path)
+    unreadable = pd.DataFrame(
+        [("TRAIN.zip/not_square.jpg", "happy", "not square")], columns=["path", "label", "reason"]
+    )
+    write_table(unreadable, Path("data/arrays/korean/rejected.csv"))
+    assert run_stage("index", "korean") == ""
+    raw = PEOPLE * len(EMOTIONS) * 2 + 3
+    assert metrics("korean") == {"found": raw, "kept": raw - 4, "rejected": 4}
+    assert capsys.readouterr().out.endswith(
+        f"korean from the raw pictures on: {raw} found = {raw - 4} kept + 4 rejected\n"
+        "  1 by crop\n  1 by index\n  1 by rename\n  1 by resize\n"
+    )
+
+
+def test_a_picture_that_no_manifest_knows_is_a_fault(run_stage: Run) -> None:
+    write_korean()
+    unreadable = pd.DataFrame([("other.zip/1.jpg", "happy", "not square")], columns=["path", "label", "reason"])
+    write_table(unreadable, Path("data/arrays/korean/rejected.csv"))
+    with pytest.raises(RuntimeError, match="korean from the raw pictures on: 241 found, but 240 kept and 2 rejected"):
+        run_stage("index", "korean")
 
 
 def test_korean_official_split(run_stage: Run, set_params: Any) -> None:
@@ -304,7 +337,7 @@ def test_a_share_of_the_training_people(run_stage: Run, set_params: Any) -> None
     for people in (0, 0.1, 0.3, 1):
         set_params({"index.korean.people": people})
         assert run_stage("index", "korean") == ""
-        metrics = check("korean")
+        check("korean")
         merged = csv("korean", "merged")
         used.append(set(merged.loc[merged["split"] == "train", "person"]))
         others.append(merged[merged["split"] != "train"].reset_index(drop=True))
@@ -312,7 +345,6 @@ def test_a_share_of_the_training_people(run_stage: Run, set_params: Any) -> None
         assert set(rejected["reason"]) == ({"person not used"} if people < 1 else set())
         assert set(rejected["split"]) <= {"train"}
         assert not set(rejected["person"]) & used[-1], "people are used whole or not at all"
-        assert metrics["train"]["people"] == len(used[-1])
     everybody = len(used[-1])
     assert [len(people) for people in used] == [1, round(0.1 * everybody), round(0.3 * everybody), everybody]
     assert used[0] < used[1] < used[2] < used[3]

@@ -47,5 +47,8 @@ def test_a_frozen_layer_in_training_has_a_gradient_everywhere(training: bool, tr
     assert fused == (trainable or not training)
 
 
-def test_a_gpu_is_told_not_to_shorten_numbers() -> None:
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+@pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="no GPU")
+def test_a_gpu_does_not_shorten_numbers() -> None:
+    first, second = np.random.default_rng(1).uniform(size=(2, 256, 256)).astype(np.float32)
+    product = np.asarray(tf.matmul(first, second))
+    np.testing.assert_allclose(product, first.astype(float) @ second.astype(float), rtol=1e-5)

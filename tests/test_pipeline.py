@@ -17,8 +17,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
+from sentences import says
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
+from demo.models import Model
+from stages.datasets.counts import counts, splits
 from stages.evaluation.bootstrap import Bootstrap, interval
 from tests.tiny import shrink
 
@@ -26,19 +29,27 @@ ROOT = Path(__file__).parent.parent
 EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
 EXPERIMENT = {"transfer", "evaluate", "export", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
+# `built` and the experiments take minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
 }
 
 
-def run(folder: Path, *command: str, ok: bool = True) -> str:
+def run(folder: Path, *command: str, ok: bool = True, environment: dict[str, str] | None = None) -> str:
     """Run a command in `folder` with this Python first on PATH; returns what it printed."""
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONUTF8": "1",
-        "COLUMNS": "500",
-        **{f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    }
+    environment = (
+        os.environ
+        | (environment or {})
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONUTF8": "1",
+            "COLUMNS": "500",
+            **{
+                f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+            },
+        }
+    )
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace")
     output = done.stdout + done.stderr
     assert (done.returncode == 0) == ok, output[-5000:]
@@ -53,10 +64,31 @@ def metrics(folder: Path, name: str) -> Any:
     return json.loads((folder / "metrics" / name).read_text(encoding="utf-8"))
 
 
+# Appends what each stage opens, in all of its processes, to a file: the stage's command, a tab, and the path.
+OPENED = r"""
+import os, sys
+if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("stages."):
+    os.environ["OPENED_BY"] = " ".join(sys.orig_argv[2:])
+if "OPENED_BY" in os.environ:
+    log = os.open(os.environ["OPENED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    root, seen = os.getcwd(), set()
+    def note(event, arguments):
+        if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+            path = os.path.relpath(os.path.realpath(os.fsdecode(arguments[0])), root)
+            if path not in seen and not path.startswith(".."):
+                seen.add(path)
+                os.write(log, f"{os.environ['OPENED_BY']}\t{path}\n".encode())
+    sys.addaudithook(note)
+"""
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it."""
-    folder = tmp_path_factory.mktemp("built") / "repository"
+    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it.
+
+    It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
+    """
+    folder = Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built")) / "repository"
     files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
     for name in files:
         if (ROOT / name).is_file():
@@ -64,10 +96,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shrink(folder / "params.yaml")
+    hook = tmp_path_factory.mktemp("hook")
+    (hook / "sitecustomize.py").write_text(OPENED, encoding="utf-8")
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "tiny")
-    assert stages_run(run(folder, "dvc", "repro")) == EVERYTHING
+    # Beside the repository, so that git does not see it.
+    watched = {"PYTHONPATH": str(hook), "OPENED": str(folder.with_name("opened.txt"))}
+    assert stages_run(run(folder, "dvc", "repro", environment=watched)) == EVERYTHING
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "result")
     return folder
@@ -77,6 +113,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(built: Path, tmp_path: Path) -> Path:
     """A copy of `built` of one's own, cache and all."""
     return Path(shutil.copytree(built, tmp_path / "repository", symlinks=True))
+
+
+def sentence_in(output: str) -> str:
+    """What a stage stopped with, among what it and DVC printed."""
+    assert "Traceback" not in output, output[-5000:]
+    return "\n".join(line for line in output.splitlines() if line.startswith("error: "))
 
 
 def edit_params(folder: Path, section: str, **values: object) -> None:
@@ -98,17 +140,26 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("stages/evaluation/scores.py", {"evaluate", "report"}),
+        ("stages/evaluation/scores.py", {"evaluate"}),
         ("stages/datasets/cleaning.py", {"index@fer2013", "index@korean"}),
-        ("stages/faces/detection.py", CROPS | {"export"}),
+        ("stages/faces/detection.py", CROPS),
         ("stages/figures/contact_sheet.py", {"sheets"}),
         ("stages/figures/page.html", {"report"}),
     ],
 )
-def test_editing_a_module_runs_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
-    with open(repository / module, "a", encoding="utf-8") as file:
+def test_editing_a_module_changes_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
+    edit_module(repository / module)
+    assert json.loads(run(repository, "dvc", "status", "--json")).keys() == stages
+
+
+def test_an_edit_that_changes_no_output_ends_with_the_stages_that_import_it(repository: Path) -> None:
+    edit_module(repository / "stages/datasets/cleaning.py")
+    assert stages_run(run(repository, "dvc", "repro")) == {"index@fer2013", "index@korean"}
+
+
+def edit_module(path: Path) -> None:
+    with open(path, "a", encoding="utf-8") as file:
         file.write("\n# an edit that changes no result\n")
-    assert stages_run(run(repository, "dvc", "repro")) == stages
 
 
 def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
@@ -134,27 +185,29 @@ def test_runtime_changes_no_byte(repository: Path) -> None:
     assert (repository / "dvc.lock").read_bytes() == before
 
 
-@pytest.mark.parametrize("lr", ["1e-4", "1e-5"])
-def test_an_experiment_with_a_learning_rate(repository: Path, lr: str) -> None:
-    assert stages_run(run(repository, "dvc", "exp", "run", "-S", f"finetune.lr={lr}")) == EXPERIMENT
+def test_an_experiment_with_a_learning_rate(repository: Path) -> None:
+    assert stages_run(run(repository, "dvc", "exp", "run", "-S", "finetune.lr=1e-4")) == EXPERIMENT
     changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
-    assert changed["params.yaml"]["finetune.lr"]["new"] == float(lr)
+    assert changed["params.yaml"]["finetune.lr"]["new"] == 1e-4
+    lines = run(repository, "dvc", "metrics", "diff").splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 100
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
     for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
-        assert {f"{model}.accuracy", *(f"{model}.{emotion}.recall" for emotion in EMOTIONS)} <= set(difference)
+        assert {f"{model}.accuracy", *(f"{model}.{emotion}" for emotion in EMOTIONS)} <= set(difference)
     plots = run(repository, "dvc", "plots", "diff")
     assert "index.html" in plots
     assert "WARNING" not in plots
 
 
 def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
-    grid = ["-S", "finetune.lr=0.002,0.01", "-S", "model.dropout_odd=0,0.1"]
-    run(repository, "dvc", "exp", "run", "--queue", *grid)
+    grid = ["-S", "finetune.lr=0.002,0.01", "-S", "model.dropout_odd=0"]
+    run(repository, "dvc", "exp", "run", "--queue", *grid, "evaluate")
     run(repository, "dvc", "exp", "run", "--run-all")
     table = pd.read_csv(io.StringIO(run(repository, "dvc", "exp", "show", "--csv", "--no-pager")))
     done = table[table["typ"].isin(["branch_commit", "branch_base"])].dropna(subset=["Experiment"])
     found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
-    grid_done = {(lr, dropout) for lr in (0.002, 0.01) for dropout in (0.0, 0.1)}
+    grid_done = {(0.002, 0.0), (0.01, 0.0)}
     assert grid_done <= found
     printed = run(repository, "python", "-m", "tools.study", "grid", "finetune.lr", "model.dropout_odd")
     study = pd.read_csv(repository / "docs/studies/grid.csv")
@@ -201,56 +254,41 @@ def test_an_empty_folder_of_raw_data_is_one_sentence(repository: Path, dataset: 
     (repository / "nothing").mkdir()
     edit_params(repository, "data", **{dataset: "nothing"})
     output = run(repository, "dvc", "repro", ok=False)
-    assert f"set data.{dataset} in params.yaml" in output
-    assert site in output
-    assert str(repository / "nothing") in output
-    assert "Traceback" not in output
+    says(sentence_in(output), str(repository / "nothing"), f"data.{dataset}", "params.yaml", site)
 
 
 def test_a_typo_in_params_is_one_sentence(repository: Path) -> None:
     path = repository / "params.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("  margin:", "  margins:"), encoding="utf-8")
     output = run(repository, "dvc", "repro", ok=False)
-    assert "params.yaml: crop.margin is missing" in output
-    assert "Traceback" not in output
+    says(sentence_in(output), "params.yaml", "crop.margins", "crop.margin")
 
 
-OPENED = r"""
-import os, runpy, sys
-names = set()
-def note(event, arguments):
-    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
-        names.add(os.path.relpath(os.path.realpath(os.fsdecode(arguments[0]))))
-sys.addaudithook(note)
-try:
-    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-finally:
-    print("OPENED", *sorted(name for name in names if name.startswith(("data/", "metrics/", "stages/"))), sep="\n")
-"""
-
-
-def test_stages_open_only_the_files_that_dvc_yaml_declares(repository: Path) -> None:
-    edit_params(repository, "runtime", engine="serial")
-    lock = YAML(typ="safe").load((repository / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for stage in (
-        *("rename", "crop@training-happy", "resize@fer2013", "resize@korean"),
-        *("index@fer2013", "index@korean", "pretrain", "transfer", "evaluate", "export", "report"),
-    ):
-        module, *arguments = lock[stage]["cmd"].removeprefix("python -m ").split()
-        opened = run(repository, "python", "-c", OPENED, module, *arguments).split("OPENED\n")[1].splitlines()
-        declared = [entry["path"] for part in ("deps", "outs") for entry in lock[stage].get(part, [])]
-        if stage.startswith("crop"):
+def test_stages_open_only_the_files_that_dvc_yaml_declares(built: Path) -> None:
+    lock = YAML(typ="safe").load((built / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    opened: dict[str, set[str]] = {}
+    for line in built.with_name("opened.txt").read_text(encoding="utf-8").splitlines():
+        command, path = line.split("\t")
+        # What Python has compiled stands for its source.
+        path = re.sub(r"__pycache__/(\w+)\.[\w.-]+$", r"\1.py", path)
+        if path.split("/")[0] in ("data", "docs", "metrics", "stages", "tools", "weights"):
+            opened.setdefault(f"python -m {command}", set()).add(path)
+    assert opened.keys() == {stage["cmd"] for stage in lock.values()}
+    for name, stage in lock.items():
+        declared = [entry["path"] for part in ("deps", "outs") for entry in stage.get(part, [])]
+        # It changes no byte of an output (tests/test_runtime.py).
+        declared.append("stages/runtime")
+        if name.startswith("crop") or name == "sheets":
             # The manifest's CRC-32 column stands for the photos.
             declared.append("data/sample/korean")
         undeclared = {
-            name
-            for name in opened
-            # Progress bars follow on the other stream.
-            if name.startswith(("data/", "metrics/", "stages/"))
-            if "__pycache__" not in name and not name.endswith("__init__.py")
-            if not any(name == path or name.startswith(f"{path}/") for path in declared)
+            path
+            for path in opened[stage["cmd"]]
+            if not path.endswith("__init__.py")
+            if not any(path == place or path.startswith(f"{place}/") for place in declared)
         }
-        assert not undeclared, stage
+        assert not undeclared, name
+        assert f"stages/{name.partition('@')[0]}.py" in opened[stage["cmd"]]
 
 
 def index_of(folder: Path, dataset: str) -> pd.DataFrame:
@@ -288,21 +326,30 @@ def test_no_person_is_in_two_splits(built: Path) -> None:
     assert index["person"].nunique() == 30
 
 
-def test_counts_add_up_from_stage_to_stage(built: Path) -> None:
-    renamed = metrics(built, "rename.json")
-    for split in ("training", "validation"):
-        for emotion in EMOTIONS:
-            cropped = metrics(built, f"crop/{split}_{emotion}.json")
-            assert cropped["found"] == renamed[split][emotion]
-            assert cropped["found"] == cropped["kept"] + sum(cropped["rejected"].values())
-    crops = sum(metrics(built, f"crop/{s}_{e}.json")["kept"] for s in ("training", "validation") for e in EMOTIONS)
-    resized, indexed = metrics(built, "resize/korean.json"), metrics(built, "index/korean.json")
-    assert resized["found"] == crops
-    assert indexed["found"] == crops
-    assert indexed["kept"] == len(index_of(built, "korean"))
-    tested = metrics(built, "evaluate.json")
+def test_counts_add_up_from_stage_to_stage(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built)
+    renamed, cropped, resized, indexed = counts("korean")
+    assert (renamed.kept, cropped.kept, resized.found) == (cropped.found, resized.found, indexed.found)
+    assert indexed.kept == len(index_of(built, "korean"))
+    raw = metrics(built, "index/korean.json")["korean"]
+    reasons = [count for stage in (renamed, cropped, indexed) for _, count in stage.rejected]
+    assert raw == {"found": renamed.found, "kept": indexed.kept, "rejected": sum(reasons)}
+    scores = evaluation(built, "scores").query("emotion == 'all'")
     for dataset in ("fer2013", "korean"):
-        assert tested[dataset]["before"]["faces"] == metrics(built, f"index/{dataset}.json")["test"]["faces"]
+        tested = splits(dataset, EMOTIONS)["test"]["faces"]
+        assert set(scores.loc[scores["dataset"] == dataset, "faces"]) == {tested}
+
+
+def test_the_tracked_metrics_are_few(built: Path) -> None:
+    """`dvc metrics diff` and `dvc exp show` stay readable only then."""
+    shown = json.loads(run(built, "dvc", "metrics", "show", "--json"))
+    files = {path: file["data"] for path, file in shown[""]["data"].items()}
+    assert sum(map(leaves, files.values())) <= 60
+    assert {path.name for path in (built / "metrics").rglob("*.json")} == {Path(path).name for path in files}
+
+
+def leaves(tree: Any) -> int:
+    return sum(map(leaves, tree.values())) if isinstance(tree, dict) else 1
 
 
 def test_predictions_give_the_metrics(built: Path) -> None:
@@ -313,7 +360,7 @@ def test_predictions_give_the_metrics(built: Path) -> None:
             right = faces[model] == faces["label"]
             assert right.mean() == pytest.approx(expected["accuracy"], abs=1e-6)
             for emotion in EMOTIONS:
-                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion]["recall"], abs=1e-6)
+                assert right[faces["label"] == emotion].mean() == pytest.approx(expected[emotion], abs=1e-6)
             probabilities = faces[[f"{model}_{emotion}" for emotion in EMOTIONS]]
             assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
 
@@ -363,22 +410,24 @@ def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> No
 
 
 def test_a_temperature_is_of_validation_faces_and_an_interval_of_people(built: Path) -> None:
-    scored, exported = metrics(built, "evaluate.json"), metrics(built, "export.json")
+    scored = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"])
     # `export` fits it, too, and cannot read a test row.
     for dataset, model in (("fer2013", "before"), ("korean", "after")):
-        assert scored[dataset][model]["temperature"] == pytest.approx(exported[model]["temperature"], abs=1e-4)
+        temperature = Model(built / f"data/export/{model}.onnx").card.temperature
+        assert scored.loc[(dataset, model, "all", "temperature"), "value"] == pytest.approx(temperature, abs=1e-4)
     settings = YAML(typ="safe").load((built / "params.yaml").read_text(encoding="utf-8"))["evaluate"]
     for dataset, unit in (("korean", "person"), ("fer2013", "id")):
         faces = pd.read_csv(built / "data/predictions" / f"{dataset}.csv", keep_default_na=False)
         right = (faces["after"] == faces["label"]).to_numpy()
         bootstrap = Bootstrap(faces[unit].to_numpy(), settings["resamples"], settings["seed"])
         low, high = interval(bootstrap.means(right, np.ones(len(right), bool)))
-        expected = metrics(built, "intervals.json")[dataset]["after"]["accuracy"]
+        expected = scored.loc[(dataset, "after", "all", "accuracy")]
         assert (low, high) == pytest.approx((expected["low"], expected["high"]), abs=1e-6)
 
 
 def test_the_official_split_tells_people_seen_in_training_from_others(repository: Path) -> None:
-    run(repository, "dvc", "exp", "run", "-S", "index.korean.split=official", "-S", "index.korean.people=0.5")
+    official = ["-S", "index.korean.split=official", "-S", "index.korean.people=0.5"]
+    run(repository, "dvc", "exp", "run", *official, "evaluate")
     index = index_of(repository, "korean")
     faces = index[index["split"] == "test"]
     trained = set(index.loc[index["split"] == "train", "person"])
@@ -400,7 +449,7 @@ def test_the_table_leads_to_the_report(built: Path) -> None:
     page = built / re.findall(r"data/report/\S+", table)[0]
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     pictures = list((page.parent / "figures").iterdir())
-    assert len(pictures) == 16
+    assert pictures
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
 
 

@@ -1,28 +1,104 @@
-"""README.md shows what the committed run printed; its links lead somewhere."""
+"""The documentation: commands of README run as typed, figures are the committed ones, links lead somewhere."""
 
+import functools
 import json
+import operator
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from test_pipeline import EMOTIONS, built, run  # noqa: F401  `built` is a fixture
 
-from tools.table import ANALYSIS, INTERVALS, METRICS, TITLES, agreement, distortions, parts, table
+from stages.runtime.params import RENAMED
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+READMES = ("README.md", "README.ko.md")
+# Commands that are not typed here, and why.
+NOT_TYPED = {
+    "make demo": "it serves the page until Ctrl-C",
+    "python -m demo --camera 0 --out result2": "it needs a camera",
+}
+CLONE = "git clone URL emotions && cd emotions"
 
 
-@pytest.mark.parametrize("dataset", list(TITLES))
-def test_table_is_that_of_the_committed_metrics(dataset: str) -> None:
-    metrics, intervals, analysis = (
-        json.loads((ROOT / path).read_text(encoding="utf-8")) for path in (METRICS, INTERVALS, ANALYSIS)
-    )
-    assert table(TITLES[dataset], metrics[dataset], intervals[dataset], analysis["differences"][dataset]) in README
-    for text in (parts(analysis), agreement(analysis["ceilings"]), distortions(analysis["robustness"])):
-        assert text in README
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)
+def commands(name: str) -> list[str]:
+    """What is to be typed, from top to bottom, without comments."""
+    blocks = re.findall(r"^```console\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
+    typed = re.findall(r"^\$ (.*(?:\\\n.*)*)", "\n".join(blocks), re.MULTILINE)
+    return [re.sub(r"\s+#.*", "", command) for command in typed]
+
+
+@pytest.mark.timeout(900)  # of a dozen commands
+def test_commands_can_be_typed_from_top_to_bottom(built: Path, tmp_path: Path) -> None:  # noqa: F811
+    typed = commands("README.md")
+    assert typed[0] == CLONE
+    assert NOT_TYPED.keys() <= set(typed)
+    run(tmp_path, "git", "clone", "-q", "--bare", str(built), "origin.git")
+    # In place of the minutes that installing and the first run take: this environment, and what `built` has made.
+    (tmp_path / "venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (tmp_path / "venv" / name).symlink_to(Path(sys.prefix) / name)
+    prepared = f"cp -r ../venv .venv && touch .venv/installed && cp -r {shlex.quote(str(built / '.dvc/cache'))} .dvc/"
+    lines = [command.replace("URL", "origin.git") for command in typed if command not in NOT_TYPED]
+    script = "\n".join(["set -ex", lines[0], prepared, *lines[1:], "git status --porcelain >../left"])
+    run(tmp_path, "bash", "-c", script)
+    assert (tmp_path / "left").read_text() == ""
+    figures = json.loads((built / "metrics/evaluate.json").read_text(encoding="utf-8"))
+    for name in re.findall(r"^metrics/evaluate.json +(\S+)", text("README.md"), re.MULTILINE):
+        assert functools.reduce(operator.getitem, name.split("."), figures)
+    # So that a colleague's clone knows the remote.
+    assert "../store" in run(tmp_path, "git", "--git-dir=origin.git", "show", "HEAD:.dvc/config")
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_is_read_in_three_minutes(name: str) -> None:
+    assert len(text(name).encode()) <= 9_000
+    assert text(name).count("\n") <= 150
+
+
+def test_both_readmes_have_the_same_commands_and_figures() -> None:
+    english, korean = (commands(name) for name in READMES)
+    assert english == korean
+    figures = [re.findall(r"\d+\.\d+ %|\[\d.*?\]|\d+\.\d+ ms", text(name)) for name in READMES]
+    assert figures[0] == figures[1]
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
-    assert not [link for link in links if not (path.parent / link).is_file()]
+    links = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", path.read_text(encoding="utf-8"))
+    for name, anchor in links:
+        target = path.parent / name if name else path
+        assert target.exists(), name
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{name}#{anchor}"
+
+
+def test_the_sample_table_is_that_of_the_committed_run() -> None:
+    # It is what `python -m tools.table` prints.
+    for part, by_model in zip(
+        text("docs/sample_table.txt").split("\n\n"), json.loads(text("metrics/evaluate.json")).values(), strict=False
+    ):
+        for name in ("accuracy", *EMOTIONS):
+            line = next(line for line in part.splitlines() if line.startswith(f"  {name} "))
+            shares = [by_model[model][name] for model in ("before", "after")]
+            shares = [share["recall"] if isinstance(share, dict) else share for share in shares]
+            assert re.findall(r"([\d.]+) \[", line)[:2] == [f"{100 * share:.1f}" for share in shares]
+
+
+def test_changelog_lists_what_was_renamed() -> None:
+    changes = text("CHANGELOG.md")
+    for old, new in RENAMED.items():
+        assert f"| `{old}` | `{new}` |" in changes

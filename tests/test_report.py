@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from stages import report
-from stages.figures import page
+from stages.figures import page, sections
+from stages.figures.results import by_model, read_evaluation
 from stages.runtime.errors import UserError
 
 
@@ -32,34 +33,21 @@ def test_models_stand_side_by_side() -> None:
         [("before", "b", 0.1), ("before", "a", 0.2), ("after", "b", 0.3), ("after", "a", 0.4)],
         columns=["model", "group", "accuracy"],
     )
-    rows = report.by_model(table, ["group"])
+    rows = by_model(table, ["group"])
     assert [row["group"] for row in rows] == ["b", "a"]
     assert [(row["before"]["accuracy"], row["after"]["accuracy"]) for row in rows] == [(0.1, 0.3), (0.2, 0.4)]
 
 
-def test_counts_of_all_crops_are_added_up(place: Path) -> None:
-    counts: dict[str, Any] = {"found": 3, "kept": 2, "rejected": {"cut off": 1}}
-    files = {"rename": {"photos": counts}, "crop/training_happy": counts, "crop/training_sad": counts}
-    files |= {f"{stage}/{dataset}": counts for stage in ("resize", "index") for dataset in ("korean", "fer2013")}
-    for name, content in files.items():
-        path = Path("metrics") / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
-    crop = next(row for row in report.counts() if row["stage"] == "crop")
-    assert (crop["found"], crop["kept"], crop["rejected"]) == (6, 4, [("cut off", 2)])
-    assert all(row["found"] == row["kept"] + sum(count for _, count in row["rejected"]) for row in report.counts())
-
-
 def test_what_is_missing_is_one_sentence(place: Path) -> None:
-    with pytest.raises(UserError, match=r"metrics.rename\.json is missing; run `dvc repro`"):
-        report.counts()
+    with pytest.raises(UserError, match=r"data.evaluation is missing; run `dvc repro`"):
+        read_evaluation()
 
 
 def test_orange_where_covering_hurts_and_blue_where_it_helps() -> None:
     fall = np.zeros((8, 8))
     fall[:, :2], fall[:, -2:] = 1, -1
-    picture = report.overlay(np.full((8, 8), 128, np.uint8), fall)
-    assert picture.shape == (report.SALIENCY_SIDE, report.SALIENCY_SIDE, 3)
+    picture = sections.overlay(np.full((8, 8), 128, np.uint8), fall)
+    assert picture.shape == (sections.SALIENCY_SIDE, sections.SALIENCY_SIDE, 3)
     blue, _, red = (picture[70, 2, channel] for channel in range(3))
     assert red > blue
     blue, _, red = (picture[70, -3, channel] for channel in range(3))
@@ -76,9 +64,23 @@ def test_the_page_escapes_what_it_is_given_and_misses_nothing(tmp_path: Path, mo
         page.render(tmp_path / "new/index.html", {})
 
 
-def test_a_shipped_network_has_no_learning_curves(place: Path) -> None:
+def write_figures(stage: str, figures: dict[str, Any]) -> None:
     Path("metrics").mkdir()
-    figures = {"weights": "fer2013", "validation": {"accuracy": 0.75, "loss": 0.7}}
-    Path("metrics/pretrain.json").write_text(json.dumps({"pretrain": figures}))
-    section = report.training_section("pretrain", "FER2013")
-    assert (section["charts"], section["figures"]) == ([], figures)
+    Path(f"metrics/{stage}.json").write_text(json.dumps({stage: figures | {"validation": {"accuracy": 0.75}}}))
+
+
+def test_a_shipped_network_has_no_learning_curves(place: Path) -> None:
+    write_figures("pretrain", {})
+    section = report.training_section("pretrain", "FER2013", 9, "fer2013")
+    assert (section["weights"], section["accuracy"], section["charts"]) == ("fer2013", 0.75, [])
+
+
+def test_a_training_is_shown_with_its_curves(place: Path) -> None:
+    write_figures("transfer", {"best_epoch": 2})
+    for curve in ("train/accuracy", "train/loss", "validation/accuracy", "validation/loss"):
+        path = Path(f"data/live/transfer/plots/metrics/{curve}.tsv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("step\taccuracy\n1\t0.5\n2\t0.75\n3\t0.7\n")
+    section = report.training_section("transfer", "Korean", 1397, None)
+    assert [section[key] for key in ("images", "epochs", "best_epoch", "accuracy")] == [1397, 3, 2, 0.75]
+    assert len(section["charts"]) == 2

@@ -1,6 +1,4 @@
-"""Figures by hand and by scikit-learn, and the table that people read."""
-
-from typing import Any
+"""Figures by hand and by scikit-learn."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from stages.evaluation.bootstrap import Bootstrap
 from stages.evaluation.calibration import apply_temperature
 from stages.evaluation.reliability import chance_calibration_error, expected_calibration_error
 from stages.evaluation.scores import confusion, resampled_scores, scores
-from tools.table import agreement, distortions, parts, table
 
 EMOTIONS = ["angry", "happy", "sad"]
 LABEL = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
@@ -113,79 +110,8 @@ def test_the_error_by_chance_is_that_of_labels_drawn_from_the_probabilities() ->
     assert chance_calibration_error(np.repeat(probability, 100, axis=0), 20, 1) < expected / 5
 
 
-def test_confusion_has_labels_in_rows() -> None:
-    assert np.allclose(confusion(LABEL, PROBABILITY), [[0.75, 0.25, 0], [0.5, 0.5, 0], [0.25, 0.25, 0.5]])
-
-
-def test_table_shows_percent_intervals_and_difference() -> None:
-    def figures(accuracy: float, happy: float) -> dict[str, Any]:
-        names = ("balanced_accuracy", "macro_f1", "ece", "ece_calibrated", "ece_chance")
-        return {"faces": 1234, "accuracy": accuracy, "happy": {"recall": happy}} | dict.fromkeys(names, 0.25)
-
-    def ends(low: float, high: float) -> Any:
-        names = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "ece_calibrated")
-        interval = {"low": low, "high": high}
-        return dict.fromkeys(names, interval) | {"happy": {"recall": interval}}
-
-    differences = {
-        "all": {"faces": 1234, "difference": 0.3, "low": 0.2, "high": 0.4, "p_value": 0.0004},
-        "happy": {"faces": 56, "difference": -0.005, "low": -0.01, "high": 0.002, "p_value": 0.25},
-    }
-    lines = table(
-        "Test faces",
-        {"before": figures(0.5, 1), "after": figures(0.8, 0.995)},
-        {"before": ends(0.4, 0.6), "after": ends(0.7, 0.9)},
-        differences,
-    ).splitlines()
-    assert lines[0].split() == ["Test", "faces", "faces", "before", "after", "change", "p"]
-    assert " ".join(lines[1].split()) == (
-        "accuracy 1,234 50.0 [40.0, 60.0] 80.0 [70.0, 90.0] +30.0 [+20.0, +40.0] <0.001"
-    )
-    assert " ".join(lines[2].split()) == "happy 56 100.0 [40.0, 60.0] 99.5 [70.0, 90.0] -0.5 [-1.0, +0.2] 0.250"
-    assert lines[4].split()[-1] == "+0.0"
-    assert lines[-1].split() == ["by", "chance", "alone", "1,234", "25.0", "25.0"]
-    certain = dict.fromkeys(("before", "after"), figures(1, 1) | dict.fromkeys(("ece", "ece_calibrated"), 1.0))
-    widest = table("Test faces", certain, dict.fromkeys(certain, ends(1, 1)), differences)
-    assert " 56 100.0 [100.0, 100.0] 100.0 [100.0, 100.0] -0.5" in " ".join(widest.split()), "columns run together"
-    assert max(map(len, lines)) <= 100
-
-
-def test_agreement_is_a_sentence() -> None:
-    everybody = {"agreement": 0.8, "faces": 1000, "decided": 900}
-    text = agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"agreement": 0.6}})
-    assert "80.0% of 1,000\nKorean test faces (happy 92.0%, sad 60.0%);\nin 10.0% no two" in text
-    assert "happy 92.0%, sad -" in agreement({"all": everybody, "happy": {"agreement": 0.92}, "sad": {"faces": 0}})
-    assert agreement({"all": {"faces": 0, "decided": 0}}) == "No annotator has looked at the Korean test faces."
-
-
-def test_parts_of_the_faces_with_groups_that_are_too_small() -> None:
-    half = {"faces": 40, "accuracy": 0.5, "low": 0.4, "high": 0.6}
-    few, nobody = {"people": 2, "faces": 8, "enough": False}, {"people": 0, "faces": 0}
-    text = parts(
-        {
-            "labels": {m: {"uploader": {"all": half}, "majority": {"all": half}} for m in ("before", "after")},
-            "people": {
-                m: {"seen": nobody, "validation": nobody, "unseen": half | {"people": 9}} for m in ("before", "after")
-            },
-            "groups": {"age": {"60s": dict.fromkeys(("before", "after"), few)}},
-            "gaps": {
-                "age": {m: {"smallest_people": 2} for m in ("before", "after")},
-                "gender": {m: {"gap": 0.1, "low": -0.05, "high": 0.2} for m in ("before", "after")},
-            },
-        }
-    )
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert "uploader's label 40 50.0 [40.0, 60.0] 50.0 [40.0, 60.0]" in lines
-    assert "seen people 0 0 - -" in lines
-    assert "unseen people 9 40 50.0 [40.0, 60.0] 50.0 [40.0, 60.0]" in lines
-    assert "age 60s 2 8 too few people too few people" in lines
-    assert "largest gap by gender 10.0 [-5.0, 20.0] 10.0 [-5.0, 20.0]" in lines
-    assert not any("gap by age" in line for line in lines)
-
-
-def test_distortions_in_the_order_of_their_strength() -> None:
-    blur = {"1": {"amount": 2, "accuracy": 0.75}, "2": {"amount": 4, "accuracy": 0.25}}
-    by_name = {"none": {"0": {"accuracy": 1.0}}, "blur": blur}
-    lines = distortions({d: dict.fromkeys(("before", "after"), by_name) for d in ("fer2013", "korean")}).splitlines()
-    assert lines[1].split() == ["none", "100", "100", "100", "100"]
-    assert " ".join(lines[2].split()) == "blur 2, 4" + 4 * " 75 / 25"
+def test_confusion_counts_the_answers_of_each_label() -> None:
+    table = confusion(LABEL, PROBABILITY, EMOTIONS)
+    assert table[["label", "answer"]].to_numpy().tolist() == [[a, b] for a in EMOTIONS for b in EMOTIONS]
+    assert table["faces"].tolist() == [3, 1, 0, 1, 1, 0, 1, 1, 2]
+    assert table["share"].tolist() == [0.75, 0.25, 0, 0.5, 0.5, 0, 0.25, 0.25, 0.5]

@@ -87,8 +87,8 @@ def test_boxes_lie_where_they_are_in_the_upright_photo(place: Path, orientation:
     picture = sheets.photo_with_boxes(row, place, 20)
     assert picture is not None
     assert picture.shape == (480, 640, 3)
-    assert np.allclose(covered(picture, sheets.ORANGE), (160, 80, 480, 400), atol=4)
-    left, top, right, bottom = covered(picture, sheets.BLUE)
+    assert np.allclose(covered(picture, sheets.CUT_OUT), (160, 80, 480, 400), atol=4)
+    left, top, right, bottom = covered(picture, sheets.ANNOTATED)
     assert np.allclose((top, right), (240, 240), atol=4)
     assert (left, bottom) == (0, 479)
 

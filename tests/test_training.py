@@ -1,6 +1,5 @@
 """The training loop: what stays frozen, when it stops, and that a killed run ends as if it had not been killed."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -8,49 +7,71 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+from conftest import ROOT, params_with
+from samples import changed
+from sentences import says
 
+from stages import pretrain
 from stages.network import model
 from stages.network.backend import deterministic, keras
 from stages.network.inputs import Faces
-from stages.runtime.errors import UserError
+from stages.runtime import params
+from stages.runtime.errors import UserError, run
 from stages.training import loop
 from stages.training.augment import distort
 from stages.training.batches import Source
-from stages.transfer import rehearsed_images
+from stages.training.checkpoint import Record
+from stages.training.loop import TrainingData
 
-ROOT = Path(__file__).parent.parent
-PARAMS = """
-emotions: {happy: 기쁨, sad: 슬픔}
-index: {fer2013: {classes: {happy: happy, sad: sad}, twins: remove, near_twin: 0.93, validation: 0.2, seed: 1}}
-model:
-  view: 12
-  blocks: [[4], [6]]
-  first_padding: same
-  dropout_odd: 0.2
-  dropout_even: 0
-  dropout_head: 0.2
-  norm_momentum: 0.9
-  head: average
-  dense: []
-  mirror: true
-  precision: float32
-  threads: 2
-augment: {rotation: 15, shear: 5, shift: 0.1, zoom: 0.1, flip: 0.5, light: 0.2, erase: 0.3}
-pretrain:
-  {weights: null, teachers: [], taught: 0.5, seed: 1, batch_size: 8, epochs: 25, patience: 25, lr: 0.01, warmup: 1,
-   weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5}
-finetune:
-  {start: pretrain, kept_weights: 0, taught: 0, seed: 1, batch_size: 8, epochs: 12, patience: 12, lr: 1e-03, warmup: 1,
-   weight_decay: 0.01, label_smoothing: 0.1, mixup: 0.2, balance: 0.5, rehearsal: 0.5,
-   frozen_blocks: 1, frozen_batchnorm: true}
-"""
+Run = Callable[..., str]
+RECIPE = {"seed": 1, "batch_size": 8, "warmup": 1, "weight_decay": 0.01, "label_smoothing": 0.1, "mixup": 0.2}
+# What differs from params.yaml: two emotions, a small network, short trainings that use all there is.
+SMALL: dict[str, Any] = {
+    "emotions": {"happy": "기쁨", "sad": "슬픔"},
+    "image.size": 16,
+    "index.fer2013.classes": {"happy": "happy", "sad": "sad"},
+    "index.fer2013.near_duplicate": 0.93,
+    "index.fer2013.validation": 0.2,
+    "model": {
+        "input_size": 12,
+        "blocks": [[4], [6]],
+        "first_padding": "same",
+        "dropout_odd": 0.2,
+        "dropout_even": 0,
+        "dropout_head": 0.2,
+        "head": "average",
+        "dense": [],
+        "norm_momentum": 0.9,
+        "threads": 2,
+        "precision": "float32",
+        "mirror": True,
+    },
+    "augment": {"rotation": 15, "shear": 5, "shift": 0.1, "zoom": 0.1, "flip": 0.5, "light": 0.2}
+    | {"random_erasing": 0.3},
+    "pretrain": RECIPE
+    | {"epochs": 12, "patience": 12, "lr": 0.01, "class_weight_power": 0.5, "teacher_share": 0.5}
+    | {"weights": None, "teachers": []},
+    "finetune": RECIPE
+    | {"epochs": 8, "patience": 8, "lr": 0.001, "class_weight_power": 0.5, "teacher_share": 0}
+    | {"start": "pretrain", "wise_ft": 0, "rehearsal": 0.5, "frozen_blocks": 1, "frozen_batchnorm": True},
+}
+ONE_EPOCH = {"pretrain.epochs": 1, "finetune.epochs": 1}
+NETWORK = params.Model(
+    **SMALL["model"] | {"input_size": 16, "dropout_odd": 0.1, "dropout_even": 0.1, "dropout_head": 0.1}
+)
+STILL = params.Augment(rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, random_erasing=0)
+BRIEF = params.Pretrain(
+    **SMALL["pretrain"] | {"epochs": 3, "patience": 3, "warmup": 0, "label_smoothing": 0, "mixup": 0}
+)
+still = partial(distort, augment=STILL, view=16)
 
 
 def write_pictures(path: Path, count: int) -> None:
@@ -67,29 +88,15 @@ def some_faces(path: Path, count: int) -> Faces:
     return Faces([path], np.zeros(count, int), np.arange(count), np.arange(count) % 2)
 
 
-def still(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return distort(pictures, random, rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, erase=0, view=16)
-
-
 def network() -> keras.Model:
     deterministic(1)
-    return model.vgg(16, 16, 2, [[4], [6]], "same", 0.1, 0.1, 0.1, 0.9, "average", [], False, "float32", True)
+    return model.for_training(NETWORK, 2)
 
 
-RECIPE = loop.Recipe(seed=1, epochs=3, patience=3, lr=0.01, warmup=0, weight_decay=0.01, label_smoothing=0, mixup=0)
-
-
-def train(folder: Path, net: keras.Model, **changes: float) -> list[loop.Record]:
-    return loop.fit(
-        net,
-        None,
-        [Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))],
-        some_faces(folder / "validation.npy", 11),
-        still,
-        dataclasses.replace(RECIPE, **changes),
-        folder / "checkpoint.npz",
-        folder / "live",
-    )
+def train(folder: Path, net: keras.Model, **changes: float) -> list[Record]:
+    source = Source(some_faces(folder / "train.npy", 24), 8, np.ones(2, np.float32))
+    data = TrainingData([source], some_faces(folder / "validation.npy", 11), still)
+    return loop.fit(net, data, changed(BRIEF, **changes), folder / "checkpoint.npz", folder / "live")
 
 
 def weights_of(net: keras.Model) -> dict[str, np.ndarray]:
@@ -101,8 +108,8 @@ def test_frozen_blocks_do_not_change(tmp_path: Path) -> None:
     before = weights_of(net)
     model.freeze(net, 1, batchnorm=False)
     train(tmp_path, net)
-    changed = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
-    assert changed == {path for path in before if not path.startswith("block1")}
+    moved = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
+    assert moved == {path for path in before if not path.startswith("block1")}
 
 
 def test_frozen_batchnorm_does_not_change(tmp_path: Path) -> None:
@@ -110,8 +117,8 @@ def test_frozen_batchnorm_does_not_change(tmp_path: Path) -> None:
     before = weights_of(net)
     model.freeze(net, 0, batchnorm=True)
     train(tmp_path, net)
-    changed = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
-    assert changed == {path for path in before if "norm" not in path}
+    moved = {path for path, weight in weights_of(net).items() if (weight != before[path]).any()}
+    assert moved == {path for path in before if "norm" not in path}
 
 
 def test_stops_early_and_keeps_the_best_epoch(tmp_path: Path) -> None:
@@ -138,8 +145,9 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     whole = checkpoint.read_bytes()
     for damaged in (b"", whole[:100], whole[: len(whole) // 2], whole[:200] + bytes(5000) + whole[5200:]):
         checkpoint.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"checkpoint\.npz is damaged; remove it"):
+        with pytest.raises(UserError) as error:
             train(tmp_path, network())
+        says(error, "checkpoint.npz", "remove it")
 
 
 def test_best_epoch_is_the_first_of_equals() -> None:
@@ -148,23 +156,21 @@ def test_best_epoch_is_the_first_of_equals() -> None:
 
 
 def test_divergence_ends_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no longer a number in epoch .* lower lr"):
+    with pytest.raises(UserError) as error:
         train(tmp_path, network(), lr=1e30, epochs=10, patience=10)
+    says(error, "lr", "warmup", "epoch")
 
 
-def test_rehearsed_images() -> None:
-    assert rehearsed_images(64, 0.5) == 32
-    assert rehearsed_images(64, 0) == 0
-    with pytest.raises(UserError, match="too little for one image"):
-        rehearsed_images(8, 0.0625)
-    with pytest.raises(UserError, match="leaves no Korean image"):
-        rehearsed_images(8, 0.99)
+def set_values(folder: Path, values: dict[str, Any]) -> None:
+    """Write params.yaml with these values in place of those of `SMALL`."""
+    text = json.dumps(params_with(SMALL | values), ensure_ascii=False)  # JSON is YAML
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
 
 
-def workplace(folder: Path) -> Path:
+def workplace(folder: Path, values: dict[str, Any]) -> Path:
     """A folder with parameters and both data sets; neither has a test array."""
     (folder / "data").mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    set_values(folder, values)
     for dataset, array in (("fer2013", "train"), ("korean", "training")):
         write_pictures(folder / f"data/arrays/{dataset}/{array}.npy", 60)
         rows = [f"{array},{n},x,x,{('happy', 'sad')[n % 2]},,{'train' if n < 48 else 'validation'}" for n in range(60)]
@@ -187,7 +193,7 @@ def start(stage: str, folder: Path, prefix: Sequence[str] = ()) -> subprocess.Po
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
 
@@ -197,14 +203,17 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.is_file()}
 
 
+def figures_of(folder: Path, stage: str) -> Any:
+    return json.loads((folder / f"metrics/{stage}.json").read_text(encoding="utf-8"))[stage]
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole, broken = workplace(tmp_path / "whole"), workplace(tmp_path / "broken")
-    for folder in (whole, broken):
-        change(folder, "kept_weights: 0, taught: 0", "kept_weights: 0.1, taught: 0.5")
+    values = {"finetune.wise_ft": 0.1, "finetune.teacher_share": 0.5}
+    whole, broken = workplace(tmp_path / "whole", values), workplace(tmp_path / "broken", values)
     # The run that is killed has one core, the other all: neither changes a byte.
     one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
-    for stage, epochs in (("pretrain", 25), ("transfer", 12)):
+    for stage, epochs in (("pretrain", 12), ("transfer", 8)):
         first = start(stage, broken, one_core)
         while first.poll() is None and not list(broken.glob(f".work/{stage}/*/checkpoint.npz")):
             time.sleep(0.01)
@@ -218,94 +227,109 @@ def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
         assert len(log.splitlines()) == epochs, log
         assert outputs(broken) == outputs(whole)
         assert not list(broken.glob(f".work/{stage}")), "the work folder is gone once the outputs are written"
-    report = json.loads((whole / "metrics/pretrain.json").read_text())["pretrain"]
-    assert report["images"] == {"train": 48, "validation": 12}
+    assert figures_of(whole, "pretrain").keys() == {"best_epoch", "validation"}
+    assert figures_of(whole, "transfer").keys() == {"best_epoch", "validation", "fer2013_validation"}
     assert "data/live/pretrain/plots/metrics/validation/accuracy.tsv" in outputs(whole)
     pretrained, transferred = (whole / f"data/models/{name}.weights.h5" for name in ("pretrain", "transfer"))
     assert pretrained.read_bytes() != transferred.read_bytes()
 
 
-def ship(folder: Path, name: str) -> bytes:
-    """Make what pretrain wrote a network of the folder weights/."""
-    (folder / "weights").mkdir()
-    values = YAML(typ="safe", pure=True).load((folder / "params.yaml").read_text(encoding="utf-8"))
-    values["data"] = {"fer2013": "files", "korean": False}
-    description = {key: values[key] for key in ("data", "emotions", "index", "model")} | {"image": {"size": 16}}
-    (folder / f"weights/{name}.yaml").write_text(json.dumps(description), encoding="utf-8")
-    return (folder / "data/models/pretrain.weights.h5").rename(folder / f"weights/{name}.weights.h5").read_bytes()
-
-
-def short_workplace(tmp_path: Path) -> Path:
-    folder = workplace(tmp_path)
-    change(folder, "epochs: 25, patience: 25", "epochs: 1, patience: 1")
-    change(folder, "epochs: 12, patience: 12", "epochs: 1, patience: 1")
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workplace with a network of one epoch. Tests only read it."""
+    folder = workplace(tmp_path_factory.mktemp("pretrained") / "work", ONE_EPOCH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["pretrain"])
+        run(pretrain.main)
     return folder
 
 
-def test_shipped_weights_are_taken_as_they_are_or_teach(tmp_path: Path) -> None:
-    folder = short_workplace(tmp_path)
-    finish(start("pretrain", folder))
-    trained = ship(folder, "small")
-    before = json.loads((folder / "metrics/pretrain.json").read_text())["pretrain"]
-    change(folder, "weights: null", "weights: small")
-    shutil.rmtree(folder / "data/live")
-    assert finish(start("pretrain", folder)) == ""
-    assert (folder / "data/models/pretrain.weights.h5").read_bytes() == trained
-    after = json.loads((folder / "metrics/pretrain.json").read_text())["pretrain"]
-    assert after.pop("train").keys() == before["validation"].keys()
-    assert after == {"weights": "small", "validation": before["validation"]}
+@pytest.fixture
+def short(place: Path, run_stage: Run, pretrained: Path) -> Path:
+    """A copy of it as the working folder."""
+    shutil.copytree(pretrained, place, dirs_exist_ok=True)
+    return place
+
+
+TAKEN = ONE_EPOCH | {"pretrain.weights": "small"}
+
+
+@pytest.fixture
+def small(short: Path) -> Path:
+    """The same, but what pretrain wrote is the network `small` of weights/, and pretrain is to take it."""
+    (short / "weights").mkdir()
+    values = params_with(SMALL)
+    preset = {key: values[key] for key in ("emotions", "image", "model", "augment", "pretrain")}
+    preset |= {"index": {"fer2013": values["index"]["fer2013"]}, "trained_on": {"fer2013": "files", "korean": False}}
+    (short / "weights/small.yaml").write_text(json.dumps(preset), encoding="utf-8")
+    (short / "data/models/pretrain.weights.h5").rename(short / "weights/small.weights.h5")
+    set_values(short, TAKEN)
+    return short
+
+
+def test_shipped_weights_are_taken_as_they_are(small: Path, run_stage: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    before = figures_of(small, "pretrain")
+    shutil.rmtree(small / "data/live")
+    capfd.readouterr()
+    assert run_stage("pretrain") == ""
+    assert capfd.readouterr().out == ""
+    trained = (small / "weights/small.weights.h5").read_bytes()
+    assert (small / "data/models/pretrain.weights.h5").read_bytes() == trained
+    assert figures_of(small, "pretrain") == {"validation": before["validation"]}
     for curve in ("train/accuracy", "train/loss", "validation/accuracy", "validation/loss"):
-        assert (folder / f"data/live/pretrain/plots/metrics/{curve}.tsv").exists()
-    for old, new, refused in (
-        (
-            "blocks: [[4], [6]]",
-            "blocks: [[4], [8]]",
-            "model.blocks is [[4], [8]], but weights/small.yaml has [[4], [6]]",
-        ),
-        (
-            "{happy: 기쁨, sad: 슬픔}",
-            "{sad: 슬픔, happy: 기쁨}",
-            "emotions is sad, happy, but weights/small.yaml has happy, sad",
-        ),
-        (
-            "validation: 0.2",
-            "validation: 0.3",
-            "index.fer2013.validation is 0.3, but weights/small.yaml has 0.2",
-        ),
-        (
-            "near_twin: 0.93",
-            "near_twin: 0.9",
-            "index.fer2013.near_twin is 0.9, but weights/small.yaml has 0.93",
-        ),
-    ):
-        change(folder, old, new)
-        assert fail(start("pretrain", folder)) == f"error: params.yaml: {refused}; set it as there.\n"
-        change(folder, new, old)
-    description = folder / "weights/small.yaml"
-    for old, new, refused in (
-        ('"remove"', '"keep"', "params.yaml: index.fer2013.twins is remove, but weights/small.yaml has keep; set it"),
-        ('"korean": false', '"korean": true', "weights/small.yaml: this network has seen Korean people, who could"),
-        ('"near_twin": 0.93', '"near_twin": 7', "weights/small.yaml: index.fer2013.near_twin is 7, but must be a"),
-        ('"near_twin": 0.93, ', "", "weights/small.yaml: index.fer2013.near_twin is missing; it must be a number"),
-        ('"view": 12, ', "", "weights/small.yaml: model.view is missing"),
-    ):
-        text = description.read_text(encoding="utf-8")
-        assert text.count(old) == 1
-        description.write_text(text.replace(old, new), encoding="utf-8")
-        assert fail(start("pretrain", folder)).startswith(f"error: {refused}")
-        description.write_text(text, encoding="utf-8")
-    change(folder, "validation: 0.2", "validation: 0.1")
-    change(folder, "weights: small", "weights: nothing")
-    assert fail(start("pretrain", folder)) == (
-        "error: weights/nothing.weights.h5 is missing; the networks in weights/ are: small.\n"
-    )
-    change(folder, "blocks: [[4], [6]]", "blocks: [[4], [8]]")
-    change(folder, "weights: nothing, teachers: [], taught: 0.5", "weights: null, teachers: [small], taught: 0")
+        assert (small / f"data/live/pretrain/plots/metrics/{curve}.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.blocks", [[4], [8]]),
+        ("emotions", {"sad": "슬픔", "happy": "기쁨"}),
+        ("index.fer2013.validation", 0.3),
+        ("index.fer2013.near_duplicate", 0.9),
+    ],
+)
+def test_params_that_do_not_go_with_a_shipped_network_are_refused(
+    small: Path, run_stage: Run, key: str, value: Any
+) -> None:
+    set_values(small, TAKEN | {key: value})
+    says(run_stage("pretrain"), "params.yaml", key, "weights/small.yaml", "set it")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"remove"', '"keep"', ("params.yaml", "index.fer2013.duplicates", "weights/small.yaml", "keep")),
+        ('"korean": false', '"korean": true', ("weights/small.yaml", "Korean people", "before transfer")),
+        ('"near_duplicate": 0.93', '"near_duplicate": 7', ("weights/small.yaml", "index.fer2013.near_duplicate", "7")),
+        ('"near_duplicate": 0.93, ', "", ("weights/small.yaml", "index.fer2013.near_duplicate", "missing")),
+        ('"input_size": 12, ', "", ("weights/small.yaml", "model.input_size", "missing")),
+        (', "trained_on": {"fer2013": "files", "korean": false}', "", ("weights/small.yaml", "trained_on")),
+    ],
+)
+def test_a_preset_that_does_not_go_with_params_is_refused(
+    small: Path, run_stage: Run, old: str, new: str, words: Sequence[str]
+) -> None:
+    preset = small / "weights/small.yaml"
+    text = preset.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    preset.write_text(text.replace(old, new), encoding="utf-8")
+    says(run_stage("pretrain"), *words)
+
+
+def test_a_network_that_is_not_shipped_is_refused(small: Path, run_stage: Run) -> None:
+    set_values(small, TAKEN | {"pretrain.weights": "nothing"})
+    says(run_stage("pretrain"), "weights/nothing.", "small")
+
+
+def test_a_shipped_network_teaches_one_of_another_shape(small: Path, run_stage: Run) -> None:
     taught = []
-    for share in ("0", "1"):
-        change(folder, "teachers: [small], taught: 0,", f"teachers: [small], taught: {share},")
-        finish(start("pretrain", folder))
-        taught.append((folder / "data/models/pretrain.weights.h5").read_bytes())
+    for share in (0, 1):
+        values = {"index.fer2013.validation": 0.1, "model.blocks": [[4], [8]], "pretrain.teachers": ["small"]}
+        set_values(small, ONE_EPOCH | values | {"pretrain.teacher_share": share})
+        assert run_stage("pretrain") == ""
+        taught.append((small / "data/models/pretrain.weights.h5").read_bytes())
     assert taught[0] != taught[1]
 
 
@@ -314,63 +338,40 @@ def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None
     sources = [Source(faces, 3, np.ones(2, np.float32)), Source(faces, 5, np.ones(2, np.float32), 0.75)]
     net = network()
     net.get_layer("emotion").set_weights([np.zeros((6, 2)), np.log([0.9, 0.1])])  # says so of each picture
-    ((_, alone, _),) = loop.epoch_data(net, None, sources, still, RECIPE, 0, 1)
-    ((_, told, _),) = loop.epoch_data(net, net, sources, still, RECIPE, 0, 1)
+    ((_, alone, _), *_) = loop.epoch_data(net, TrainingData(sources, faces, still), BRIEF, 0)
+    ((_, told, _), *_) = loop.epoch_data(net, TrainingData(sources, faces, still, net), BRIEF, 0)
     assert np.array_equal(told[:3], alone[:3])
     assert np.allclose(told[3:], 0.25 * alone[3:] + 0.75 * np.array([0.9, 0.1]), atol=1e-6)
 
 
-def test_transfer_from_scratch_with_kept_weights_and_with_a_teacher(tmp_path: Path) -> None:
-    folder = short_workplace(tmp_path)
-    finish(start("pretrain", folder))
+def test_transfer_with_wise_ft_and_from_scratch(short: Path, run_stage: Run) -> None:
+    def transfer(**values: Any) -> dict[str, np.ndarray]:
+        adapts = {"frozen_blocks": 0, "frozen_batchnorm": False}
+        set_values(short, ONE_EPOCH | {f"finetune.{key}": value for key, value in (adapts | values).items()})
+        assert run_stage("transfer") == ""
+        return arrays(short / "data/models/transfer.weights.h5")
 
-    def transfer(old: str, new: str) -> dict[str, np.ndarray]:
-        change(folder, old, new)
-        finish(start("transfer", folder))
-        return arrays(folder / "data/models/transfer.weights.h5")
-
-    pretrained = arrays(folder / "data/models/pretrain.weights.h5")
-    after = transfer("frozen_blocks: 1, frozen_batchnorm: true", "frozen_blocks: 0, frozen_batchnorm: false")
-    blended = transfer("kept_weights: 0", "kept_weights: 0.25")
-    assert all(np.allclose(blended[name], 0.25 * pretrained[name] + 0.75 * after[name], atol=1e-6) for name in after)
-
-    def validation(stage: str, name: str) -> dict[str, float]:
-        figures: dict[str, float] = json.loads((folder / f"metrics/{stage}.json").read_text())[stage][name]
-        return figures
-
-    assert validation("transfer", "fer2013_validation") != validation("pretrain", "validation")
-    transfer("kept_weights: 0.25", "kept_weights: 1")
-    assert validation("transfer", "fer2013_validation") == validation("pretrain", "validation"), "nothing is forgotten"
-    change(folder, "start: pretrain", "start: scratch")
-    refused = (
-        "error: params.yaml: with finetune.start scratch set finetune.kept_weights, finetune.taught and "
-        "finetune.frozen_blocks to 0 and finetune.frozen_batchnorm to false.\n"
-    )
-    assert fail(start("transfer", folder)) == refused
-    change(folder, "kept_weights: 1, taught: 0", "kept_weights: 0, taught: 0")
-    for right, wrong in (
-        ("frozen_blocks: 0", "frozen_blocks: 1"),
-        ("frozen_batchnorm: false", "frozen_batchnorm: true"),
-    ):
-        change(folder, right, wrong)
-        assert fail(start("transfer", folder)) == refused
-        change(folder, wrong, right)
-    (folder / "data/models/pretrain.weights.h5").write_bytes(b"")
-    finish(start("transfer", folder))
-    fresh = arrays(folder / "data/models/transfer.weights.h5")
+    old = arrays(short / "data/models/pretrain.weights.h5")
+    validation = figures_of(short, "pretrain")["validation"]["accuracy"]
+    after = transfer()
+    blended = transfer(wise_ft=0.25)
+    assert all(np.allclose(blended[name], 0.25 * old[name] + 0.75 * after[name], atol=1e-6) for name in after)
+    kept = transfer(wise_ft=1)
+    assert all(np.array_equal(kept[name], old[name]) for name in kept)
+    assert figures_of(short, "transfer")["fer2013_validation"]["accuracy"] == validation, "nothing is forgotten"
+    (short / "data/models/pretrain.weights.h5").write_bytes(b"")
+    fresh = transfer(start="scratch")
     assert any((fresh[name] != after[name]).any() for name in after)
 
 
-def change(folder: Path, old: str, new: str) -> None:
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    assert old in text
-    (folder / "params.yaml").write_text(text.replace(old, new), encoding="utf-8")
-
-
-def fail(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, output
-    return output
+@pytest.mark.parametrize(
+    ("key", "value"), [("wise_ft", 0.25), ("teacher_share", 0.5), ("frozen_blocks", 1), ("frozen_batchnorm", True)]
+)
+def test_from_scratch_there_is_nothing_to_keep(short: Path, run_stage: Run, key: str, value: Any) -> None:
+    nothing = {"wise_ft": 0, "teacher_share": 0, "frozen_blocks": 0, "frozen_batchnorm": False}
+    values = nothing | {"start": "scratch", key: value}
+    set_values(short, {f"finetune.{name}": setting for name, setting in values.items()})
+    says(run_stage("transfer"), "params.yaml", "finetune.start", f"finetune.{key}")
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

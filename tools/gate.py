@@ -1,61 +1,100 @@
 """Stop a change that makes a model worse: fail if an emotion is recognised less often than before by more than a limit.
 
-Either model's recall and precision of each emotion count, on either test set: little taken from each of the others is
-much for a rare emotion's precision.
-Run: dvc metrics diff --json REVISION | python -m tools.gate
+Either model's recall and precision of each emotion count, on each test set: little taken from each of the others is
+much for a rare emotion's precision. Git keeps the recall, in metrics/evaluate.json; the precision is in
+data/evaluation/scores.csv, and is compared where DVC has that file of both, in its cache or a remote.
+Run: python -m tools.gate REVISION
 """
 
+import argparse
+import io
 import json
-import sys
+from pathlib import Path
 from typing import Any
+
+import dvc.api
+import pandas as pd
+from dvc.scm import RevError
 
 from stages.runtime import params
 from stages.runtime.errors import UserError, require, run
-from tools.table import METRICS
 
-FIGURES = ("recall", "precision")
+METRICS, SCORES = "metrics/evaluate.json", "data/evaluation/scores.csv"
+Figures = dict[tuple[str, str, str], float]  # by data set, model and emotion
 
 
 def main() -> None:
-    """Read the differences from standard input; stop, naming each emotion that fell too far."""
+    """Compare the results as they lie here with those of a revision; stop, naming each emotion that fell too far."""
+    parser = argparse.ArgumentParser(prog="python -m tools.gate", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("revision", metavar="REVISION", help="commit, branch or tag to compare with")
+    revision = parser.parse_args().revision
     limit = params.load().limits.max_drop
+    require(Path(METRICS))
     try:
-        changed = json.load(sys.stdin)
-    except json.JSONDecodeError:
-        raise UserError(
-            "standard input is no JSON; run `dvc metrics diff --json REVISION | python -m tools.gate`, "
-            "with a revision that this clone has."
-        ) from None
-    require(METRICS)
-    found = falls(changed.get(METRICS.as_posix(), {}), limit)
+        old, new = (recalls(json.loads(read(METRICS, version))) for version in (revision, None))
+    except FileNotFoundError as error:
+        raise UserError(f"{error}; name another revision.") from None
+    found, compared = falls("recall", old, new, limit), "recall"
+    try:
+        old, new = (precisions(pd.read_csv(io.StringIO(read(SCORES, version)))) for version in (revision, None))
+    except FileNotFoundError as error:
+        print(f"Precision was not compared: {error}.")
+    else:
+        found, compared = [*found, *falls("precision", old, new, limit)], "recall or precision"
     if found:
         raise UserError(
             f"{'; '.join(found)}. limits.max_drop in params.yaml allows {100 * limit:g} points; find out why,"
             " or raise it."
         )
-    print(f"No emotion's {' or '.join(FIGURES)} fell by more than {100 * limit:g} points.")
+    print(f"No emotion's {compared} fell by more than {100 * limit:g} points.")
 
 
-def falls(changed: dict[str, Any], limit: float) -> list[str]:
-    """A phrase for each figure of an emotion that fell by more than `limit` or is gone.
+def read(path: str, revision: str | None) -> str:
+    """The text of a file that git or DVC keeps, of a revision or, with None, as it lies here.
 
-    `changed` maps each changed metric, such as korean.after.happy.recall, to its values `old` and `new`, as
-    `dvc metrics diff --json` does; one of them may be missing.
+    Raises:
+        FileNotFoundError: there is no such revision, or neither git nor DVC, in its cache or a remote, has its file.
     """
+    try:
+        return str(dvc.api.read(path, rev=revision))
+    except Exception as error:  # each kind of remote fails in ways of its own
+        reason = error if isinstance(error, RevError) else "neither git nor DVC's cache or remote has it"
+        raise FileNotFoundError(f"there is no {path} of {revision or 'this working tree'}: {reason}") from None
+
+
+def recalls(metrics: dict[str, Any]) -> Figures:
+    """The figures of metrics/evaluate.json but for the accuracies, which are of no emotion."""
+    return {
+        (dataset, model, emotion): recall
+        for dataset, models in metrics.items()
+        for model, figures in models.items()
+        for emotion, recall in by_emotion(figures).items()
+    }
+
+
+def by_emotion(figures: dict[str, Any]) -> dict[str, float]:
+    """The recall of each emotion; up to version 1 each emotion had other figures, too."""
+    several = {name: value["recall"] for name, value in figures.items() if isinstance(value, dict)}
+    return several or {name: value for name, value in figures.items() if name != "accuracy"}
+
+
+def precisions(scores: pd.DataFrame) -> Figures:
+    """The precisions in the table scores.csv."""
+    rows = scores[scores["figure"] == "precision"].to_dict("records")
+    return {(row["dataset"], row["model"], row["emotion"]): row["value"] for row in rows}
+
+
+def falls(figure: str, old: Figures, new: Figures, limit: float) -> list[str]:
+    """A phrase for each emotion whose figure fell by more than `limit` or is gone."""
     found = []
-    # DVC's own order varies from run to run.
-    for name, values in sorted(changed.items()):
-        dataset, model, *rest = name.split(".")
-        old, new = values.get("old"), values.get("new")
-        if len(rest) != 2 or rest[1] not in FIGURES or old is None:
-            continue
-        emotion, figure = rest
+    for key, before in sorted(old.items()):
+        dataset, model, emotion = key
         what = f"{figure} of {emotion} ({dataset}, {model} transfer)"
-        if new is None:
+        if key not in new:
             found.append(f"{what} is gone")
         # The figures have six digits; a fall by just the limit is allowed.
-        elif round(old - new, 6) > limit:
-            found.append(f"{what} fell from {old:.1%} to {new:.1%}")
+        elif round(before - new[key], 6) > limit:
+            found.append(f"{what} fell from {before:.1%} to {new[key]:.1%}")
     return found
 
 

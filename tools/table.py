@@ -1,21 +1,21 @@
-"""The table that the project is about: both models, before and after transfer, emotion by emotion.
+"""The tables that the project is about: both models, before and after transfer, emotion by emotion; and the data.
 
 Run: python -m tools.table, after the pipeline has run.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
-from stages.evaluation.groups import FAMILIAR
-from stages.files.metrics import read_metrics
+import pandas as pd
+
+from stages.datasets.catalog import DATASETS, MODELS
+from stages.datasets.counts import counts, splits
+from stages.figures.results import by_model, read_evaluation
+from stages.runtime import params
 from stages.runtime.errors import run
 
-METRICS = Path("metrics/evaluate.json")
-INTERVALS = Path("metrics/intervals.json")
-ANALYSIS = Path("metrics/analysis.json")
 REPORT = Path("data/report/index.html")
-MODELS = ("before", "after")
-TITLES = {"fer2013": "FER2013 test faces", "korean": "Korean test faces"}
 SHARES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
@@ -26,100 +26,116 @@ SHARES = {
 
 
 def main() -> None:
-    """Print the tables of all test sets and where the report is."""
-    metrics, intervals, analysis = (read_metrics(path) for path in (METRICS, INTERVALS, ANALYSIS))
-    for dataset, title in TITLES.items():
-        print(f"{table(title, metrics[dataset], intervals[dataset], analysis['differences'][dataset])}\n")
-    print(f"{parts(analysis)}\n\n{agreement(analysis['ceilings'])}\n\n{distortions(analysis['robustness'])}\n")
+    """Print the tables of all data sets and where the report is."""
+    evaluation, emotions = read_evaluation(), list(params.load().emotions)
+    for dataset, known in DATASETS.items():
+        tables = (evaluation[name] for name in ("scores", "differences"))
+        scores, differences = (rows[rows["dataset"] == dataset] for rows in tables)
+        print(f"{table(f'{known.name} test faces', scores, differences)}\n")
+    print(f"{parts(evaluation)}\n\n{agreement(evaluation['ceilings'])}\n\n{distortions(evaluation['robustness'])}\n")
+    print(f"{accounts()}\n\n{used(emotions)}\n")
     print(f"With pictures, in a browser: {REPORT.as_posix()}")
 
 
-def table(title: str, metrics: dict[str, Any], intervals: dict[str, Any], differences: dict[str, Any]) -> str:
+def table(title: str, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
     """Both models' figures on one test set in percent with 95 % intervals, and the difference in percentage points.
 
-    Of an emotion it is the recall. The differences are those of differences.csv; p is that of McNemar's test.
+    Of an emotion it is the recall; p is that of McNemar's test. The tables are the rows of one data set.
     """
+    figures = {(row["emotion"], row["figure"]): row for row in by_model(scores, ["emotion", "figure"])}
     lines = [f"{title:20}{'faces':>6}{'before':>21}{'after':>21}{'change':>24}{'p':>8}"]
-    for name, difference in differences.items():
-        figure = "accuracy" if name == "all" else "recall"
-        before, after = (_interval(_of(metrics[m], name)[figure], **_of(intervals[m], name)[figure]) for m in MODELS)
-        change = _interval(difference["difference"], difference["low"], difference["high"], "+")
+    for row in differences.to_dict("records"):
+        name, figure = row["emotion"], "accuracy" if row["emotion"] == "all" else "recall"
+        before, after = (_interval(figures[name, figure][m]) for m in MODELS)
+        change = _interval(row, "difference", "+")
         label = figure if name == "all" else name
-        lines.append(
-            f"  {label:18}{difference['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(difference['p_value']):>8}"
-        )
+        lines.append(f"  {label:18}{row['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(row['p_value']):>8}")
     for figure, label in SHARES.items():
-        shares = [metrics[m][figure] for m in MODELS]
-        cells, change = [f"{100 * share:.1f}" for share in shares], ""
+        before, after = (figures["all", figure][m] for m in MODELS)
         # What is expected of chance has no interval, and its change says nothing.
-        if figure in intervals["before"]:
-            cells = [_interval(share, **intervals[m][figure]) for m, share in zip(MODELS, shares, strict=True)]
-            change = f"{100 * (shares[1] - shares[0]):+.1f}"
-        row = f"  {label:18}{metrics['before']['faces']:>6,}{cells[0]:>21}{cells[1]:>21}{change:>11}"
-        lines.append(row.rstrip())
+        change = f"{100 * (after['value'] - before['value']):+.1f}" if before["low"] == before["low"] else ""
+        line = f"  {label:18}{before['faces']:>6,}{_interval(before):>21}{_interval(after):>21}{change:>11}"
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 
-def _of(figures: dict[str, Any], name: str) -> Any:
-    """A model's figures of an emotion, or of all faces."""
-    return figures if name == "all" else figures[name]
-
-
-def agreement(ceilings: dict[str, Any]) -> str:
+def agreement(ceilings: pd.DataFrame) -> str:
     """On how many faces the annotators' majority is the uploader's label, in a sentence."""
-    if "agreement" not in ceilings["all"]:
+    everybody, *by_emotion = ceilings.to_dict("records")
+    if not everybody["faces"]:
         return "No annotator has looked at the Korean test faces."
-    shares = {name: f"{value['agreement']:.1%}" if "agreement" in value else "-" for name, value in ceilings.items()}
-    emotions = ", ".join(f"{name} {share}" for name, share in shares.items() if name != "all")
-    faces, decided = ceilings["all"]["faces"], ceilings["all"]["decided"]
+    shares = [f"{row['agreement']:.1%}" if row["faces"] else "-" for row in by_emotion]
+    emotions = ", ".join(f"{row['emotion']} {share}" for row, share in zip(by_emotion, shares, strict=True))
     return (
-        f"At least two of the three annotators see what the uploader meant in {shares['all']} of {faces:,}\n"
-        f"Korean test faces ({emotions});\n"
-        f"in {1 - decided / faces:.1%} no two of them agree on anything."
+        f"At least two of the three annotators see what the uploader meant in {everybody['agreement']:.1%} of "
+        f"{everybody['faces']:,}\nKorean test faces ({emotions});\n"
+        f"in {1 - everybody['decided'] / everybody['faces']:.1%} no two of them agree on anything."
     )
 
 
-def parts(analysis: dict[str, Any]) -> str:
+def parts(evaluation: dict[str, pd.DataFrame]) -> str:
     """Both models' accuracy on parts of the Korean test faces and against both labels, in percent with intervals."""
     rows = [
-        (f"{name}'s label", {m: analysis["labels"][m][name]["all"] for m in MODELS})
-        for name in ("uploader", "majority")
-    ]
-    rows += [(f"{name} people", {m: analysis["people"][m][name] for m in MODELS}) for name in FAMILIAR]
-    for attribute, groups in analysis["groups"].items():
-        rows += [(f"{attribute} {group}", by_model) for group, by_model in groups.items()]
+        *((f"{r['label']}'s label", r) for r in by_model(evaluation["labels"], ["label", "emotion"])
+          if r["emotion"] == "all"),
+        *((f"{r['subset']} people", r) for r in by_model(evaluation["people"], ["subset"]) if r["subset"] != "all"),
+        *((f"{r['attribute']} {r['group']}", r) for r in by_model(evaluation["groups"], ["attribute", "group"])),
+    ]  # fmt: skip
     lines = [f"{'Accuracy on Korean faces':26}{'people':>8}{'faces':>8}{'before':>21}{'after':>21}"]
-    for name, by_model in rows:
-        before, after = (by_model[m] for m in MODELS)
-        known = "accuracy" in before
-        unknown = "too few people" if before["faces"] else "-"
-        figures = [_interval(v["accuracy"], v["low"], v["high"]) if known else unknown for v in (before, after)]
-        people = f"{before['people']:,}" if "people" in before else ""
-        lines.append(f"  {name:24}{people:>8}{before['faces']:>8,}{figures[0]:>21}{figures[1]:>21}")
-    for attribute, gaps in analysis["gaps"].items():
-        if all("gap" in gaps[m] for m in MODELS):
-            figures = [_interval(gaps[m]["gap"], gaps[m]["low"], gaps[m]["high"]) for m in MODELS]
-            lines.append(f"  {f'largest gap by {attribute}':40}{figures[0]:>21}{figures[1]:>21}")
+    for name, row in rows:
+        unknown = "too few people" if row["faces"] else "-"
+        figures = [_interval(row[m], "accuracy") or unknown for m in MODELS]
+        people = f"{row['people']:,}" if "people" in row else ""
+        lines.append(f"  {name:24}{people:>8}{row['faces']:>8,}{figures[0]:>21}{figures[1]:>21}")
+    for gap in by_model(evaluation["gaps"], ["attribute"]):
+        figures = [_interval(gap[m], "gap") for m in MODELS]
+        if all(figures):
+            name = f"largest gap by {gap['attribute']}"
+            lines.append(f"  {name:40}{figures[0]:>21}{figures[1]:>21}")
     return "\n".join(lines)
 
 
-def distortions(robustness: dict[str, Any]) -> str:
+def distortions(robustness: pd.DataFrame) -> str:
     """Both models' accuracy on distorted test faces, in percent, weakest distortion first."""
-    columns = [(dataset, model) for dataset in TITLES for model in MODELS]
-    heads = [f"{dataset} {model}" for dataset, model in columns]
-    lines = [f"{'Accuracy when distorted':32}" + "".join(f"{head:>17}" for head in heads)]
-    for name, strengths in robustness["fer2013"]["before"].items():
-        amounts = ", ".join(f"{value['amount']:g}" for value in strengths.values() if "amount" in value)
-        cells = [
-            " / ".join(f"{100 * value['accuracy']:.0f}" for value in robustness[dataset][model][name].values())
-            for dataset, model in columns
-        ]
+    columns = [(dataset, model) for dataset in robustness["dataset"].unique() for model in MODELS]
+    lines = [f"{'Accuracy when distorted':32}" + "".join(f"{' '.join(column):>17}" for column in columns)]
+    for name, rows in robustness.groupby("distortion", sort=False):
+        strengths = dict(iter(rows.groupby(["dataset", "model"])))
+        amounts = ", ".join(f"{amount:g}" for amount in strengths[columns[0]]["amount"].dropna())
+        cells = [" / ".join(f"{100 * share:.0f}" for share in strengths[key]["accuracy"]) for key in columns]
         lines.append(f"  {name:10}{amounts:20}" + "".join(f"{cell:>17}" for cell in cells))
     return "\n".join(lines)
 
 
-def _interval(value: float, low: float, high: float, sign: str = "") -> str:
-    return f"{100 * value:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+def accounts() -> str:
+    """What each stage found, kept and rejected, and why."""
+    lines = [f"{'Pictures':34}{'found':>10}{'kept':>10}{'rejected':>10}"]
+    for dataset, known in DATASETS.items():
+        for count in counts(dataset):
+            name = f"{known.name}, {count.stage}: {count.what}"
+            lines.append(f"  {name:32}{count.found:>10,}{count.kept:>10,}{count.found - count.kept:>10,}")
+            lines += [f"{number:>64,} {reason}" for reason, number in count.rejected]
+    return "\n".join(lines)
+
+
+def used(emotions: list[str]) -> str:
+    """How many people and faces each split has, and how many faces of each emotion."""
+    columns = {name: max(8, len(name) + 2) for name in ("people", "faces", *emotions)}
+    lines = [f"{'Used':20}" + "".join(f"{name:>{width}}" for name, width in columns.items())]
+    for dataset, known in DATASETS.items():
+        for split, sizes in splits(dataset, emotions).items():
+            cells = [f"{sizes[name]:,}" if name in sizes else "" for name in columns]
+            numbers = "".join(f"{cell:>{width}}" for cell, width in zip(cells, columns.values(), strict=True))
+            lines.append(f"  {f'{known.name} {split}':18}{numbers}")
+    return "\n".join(lines)
+
+
+def _interval(row: dict[Any, Any], figure: str = "value", sign: str = "") -> str:
+    """A figure of a row in percent, with its interval if it has one; nothing if the figure does not exist."""
+    value, low, high = (100 * row[name] for name in (figure, "low", "high"))
+    if math.isnan(value):
+        return ""
+    return f"{value:{sign}.1f}" + ("" if math.isnan(low) else f" [{low:{sign}.1f}, {high:{sign}.1f}]")
 
 
 def _p(value: float) -> str:

@@ -16,7 +16,7 @@ def by_familiarity(right: np.ndarray, person: np.ndarray, familiar: np.ndarray, 
     """The accuracy on all people and on each of FAMILIAR: whom a model was trained on, chosen on, and has never seen.
 
     `right` is bool (n,), `person` names (n,), `familiar` one of FAMILIAR each (n,). The columns are those of people.csv
-    in `stages.evaluate` but for model; what an empty part would have is NaN.
+    in docs/evaluation.md but for model; what an empty part would have is NaN.
     """
     unseen = familiar == "unseen"
     rows = []
@@ -39,7 +39,7 @@ def by_group(
     """The accuracy on each group, and the largest gap between two; groups of fewer than `least` people have neither.
 
     `right` is bool (n,); `person` and `group` are names (n,). The columns are those of groups.csv and gaps.csv in
-    `stages.evaluate` but for attribute and model; the second table has one row. The gap is that of the groups which
+    docs/evaluation.md but for attribute and model; the second table has one row. The gap is that of the groups which
     happen to be best and worst, so chance alone makes one; its interval takes the two as given. UNKNOWN makes none.
     """
     rows = []
@@ -70,7 +70,7 @@ def ceilings(
     A face on which no two of them agree counts as one on which it is not; one that nobody looked at does not count.
 
     `uploader` and `majority` ("" for none) are texts (n,), `annotated` is bool (n,). The columns are those of
-    ceilings.csv in `stages.evaluate`.
+    ceilings.csv in docs/evaluation.md.
     """
     rows = []
     for emotion in (ALL, *emotions):
@@ -87,7 +87,7 @@ def by_label(
     """The accuracy of a model's answers `predicted`, texts (n,), held against the uploader's label and the majority's.
 
     On the same faces: those for which both are among `emotions`. The columns are those of labels.csv in
-    `stages.evaluate` but for model.
+    docs/evaluation.md but for model.
     """
     both = np.isin(uploader, emotions) & np.isin(majority, emotions)
     rows = []

@@ -16,7 +16,7 @@ def differences(
     """A row for `all` and each emotion: accuracy (of an emotion its recall) before and after, and what lies between.
 
     `label` is int (n,), `before` and `after` are probabilities float (n, classes). The columns are those of
-    differences.csv in `stages.evaluate` but for dataset; low and high end the paired 95 % interval of the difference.
+    differences.csv in docs/evaluation.md but for dataset; low and high end the paired 95 % interval of the difference.
     """
     right = [(probability.argmax(axis=1) == label) for probability in (before, after)]
     change = right[1].astype(int) - right[0]

@@ -6,22 +6,22 @@ import pandas as pd
 BINS = 15  # Guo et al. (2017)
 
 
-def bin_numbers(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """The bin of each face's confidence (its highest probability), int (n,): bin b holds b/bins < c <= (b+1)/bins."""
-    return np.asarray(np.maximum(np.ceil(probability.max(axis=1) * bins).astype(int) - 1, 0))
+def bin_numbers(probability: np.ndarray) -> np.ndarray:
+    """The bin of each face's confidence (its highest probability), int (n,): bin b holds b/BINS < c <= (b+1)/BINS."""
+    return np.asarray(np.maximum(np.ceil(probability.max(axis=1) * BINS).astype(int) - 1, 0))
 
 
-def reliability(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def reliability(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     """For each bin of equal width, from 1: low and high edge, faces, mean confidence and accuracy (NaN if empty)."""
-    number = bin_numbers(probability, bins)
-    faces = np.bincount(number, minlength=bins)
-    confidence = np.bincount(number, probability.max(axis=1), bins)
-    right = np.bincount(number, probability.argmax(axis=1) == label, bins)
+    number = bin_numbers(probability)
+    faces = np.bincount(number, minlength=BINS)
+    confidence = np.bincount(number, probability.max(axis=1), BINS)
+    right = np.bincount(number, probability.argmax(axis=1) == label, BINS)
     some = np.where(faces > 0, faces, np.nan)
-    edges = np.arange(bins + 1) / bins
+    edges = np.arange(BINS + 1) / BINS
     return pd.DataFrame(
         {
-            "bin": np.arange(1, bins + 1),
+            "bin": np.arange(1, BINS + 1),
             "low": edges[:-1],
             "high": edges[1:],
             "faces": faces,
@@ -43,7 +43,7 @@ def chance_calibration_error(probability: np.ndarray, draws: int, seed: int) -> 
     return float(np.mean([np.abs(np.bincount(number, gap, BINS)).sum() for gap in gaps]) / len(confidence))
 
 
-def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(label: np.ndarray, probability: np.ndarray) -> float:
     """The mean distance between confidence and accuracy of a face's bin (ECE; Naeini et al., 2015), 0 to 1."""
-    table = reliability(label, probability, bins)
+    table = reliability(label, probability)
     return float((table["faces"] * (table["accuracy"] - table["confidence"]).abs()).sum() / len(label))

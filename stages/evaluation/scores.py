@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from stages.evaluation.bootstrap import Bootstrap, ratio
@@ -88,8 +89,12 @@ def _resampled_ece(bootstrap: Bootstrap, label: np.ndarray, probability: np.ndar
     return np.asarray(np.maximum(errors - shift, 0))
 
 
-def confusion(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Shares float (classes, classes): of the faces of the row's class, those taken for the column's."""
-    classes = np.arange(probability.shape[1])
-    shares: np.ndarray = confusion_matrix(label, probability.argmax(axis=1), labels=classes, normalize="true")
-    return shares
+def confusion(label: np.ndarray, probability: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
+    """A row for each label and answer: the faces of that label with that answer, and their share of the label's."""
+    faces = confusion_matrix(label, probability.argmax(axis=1), labels=np.arange(len(emotions)))
+    rows = [
+        (emotion, answer, faces[i, j], faces[i, j] / faces[i].sum())
+        for i, emotion in enumerate(emotions)
+        for j, answer in enumerate(emotions)
+    ]
+    return pd.DataFrame(rows, columns=["label", "answer", "faces", "share"])

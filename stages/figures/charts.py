@@ -17,8 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito (2008): told apart by colour-blind readers and in grey print; and each series has a shape of its own.
-BEFORE, AFTER, THIRD, FOURTH = "#e69f00", "#0072b2", "#009e73", "#cc79a7"
+from stages.figures.colours import BLUE, GREEN, ORANGE, PURPLE
+
+# Each series has a shape of its own, too.
+BEFORE, AFTER, THIRD, FOURTH = ORANGE, BLUE, GREEN, PURPLE
 MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^", FOURTH: "D"}
 MODELS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,3 +28,10 @@ def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
         keep_default_na=False,
         dtype=types,
     )
+
+
+def with_columns(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """The table behind new first columns, which are the same in each row."""
+    for place, (name, value) in enumerate(values.items()):
+        table.insert(place, name, value)
+    return table

@@ -57,6 +57,7 @@ class Runtime(Section):
 
     engine: Literal["serial", "processes", "dask"]
     workers: int = Field(ge=0, le=1024)
+    worker_timeout: int = Field(ge=1, le=86_400)
     address: Text | None
 
 

@@ -134,13 +134,8 @@ def best_epoch(history: Sequence[Record]) -> int:
 
 
 def summary(history: Sequence[Record], data: TrainingData, network: keras.Model) -> dict[str, Any]:
-    """What a training stage reports: its best epoch, how `network` does on validation, and how much it saw."""
-    return {
-        "best_epoch": best_epoch(history),
-        "epochs": len(history),
-        "validation": validate(network, data.validation),
-        "images": {"train": len(data.sources[0].faces), "validation": len(data.validation)},
-    }
+    """The figures by which a training is judged: its best epoch, and how `network` does on validation."""
+    return {"best_epoch": best_epoch(history), "validation": validate(network, data.validation)}
 
 
 def log_start(record: Record, curves: Path) -> None:
