@@ -46,7 +46,7 @@ def read_faces(photo: "str | Path | np.ndarray", model: str | Path | None = None
             raise UserError(f"{photo}: {error}") from None
     else:
         faces = read_frame(photo, models).faces
-    card = models[0].card
+    card = models[0].shown
     answers = [(face.box, face.probability[0]) for face in faces]
     return [
         FaceReading(box, label(shares, card), dict(zip(card.emotions, shares.tolist(), strict=True)))

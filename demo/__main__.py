@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from demo.annotation import annotate
 from demo.media import Item, find_items, free_places, require_new
-from demo.models import Model, find_models
+from demo.models import Model, find_choices
 from demo.reading import read_frame, read_photo
-from demo.tables import FORMATS, Write, table
+from demo.tables import FORMATS, Write, table, visible
 from demo.tracking import Tracker
 from demo.video import Camera, VideoFile, VideoWriter
 from stages.files.images import BadPictureError, decode, encode_jpeg
@@ -56,21 +56,20 @@ def main() -> None:
     out: Path | None = arguments.out
     if out is not None:
         require_new(out)
-    models = find_models(arguments.model)
-    if not arguments.web:
-        models = models[-1:]
+    choices = find_choices(arguments.model)
+    models = choices[0] if arguments.web else choices[0][-1:]
     for model in models:
         say(f"model: {described(model)}")
     if arguments.web:
         from demo.web import serve
 
-        serve(models, arguments.port)
+        serve(choices, arguments.port)
         return
     cv2.setNumThreads(1)
     # Before the folder is made: what cannot begin leaves none behind.
     camera = None if arguments.camera is None else Camera(arguments.camera, arguments.seconds)
     items, others = find_items(arguments.paths) if camera is None else ([], 0)
-    with open_table(out, arguments.format) as file, table(file, arguments.format, models[-1].card) as write:
+    with open_table(out, arguments.format) as file, table(file, arguments.format, models[-1].shown) as write:
         reader = Reader(models, out, write)
         if camera is None:
             reader.read_all(items, others)
@@ -91,9 +90,8 @@ def open_table(out: Path | None, form: str) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        # A name of Linux need not be valid Unicode.
-        with open(out / f"faces.{form}", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        out.mkdir(parents=True)
+        with open(out / f"faces.{form}", "x", encoding="utf-8", newline="") as file:
             yield file
 
 
@@ -139,10 +137,11 @@ class Reader:
         self.faces += len(faces)
         if self.out is not None:
             picture = decode(data, colour=True)
-            annotate(picture, [(face.box, face.probability[-1]) for face in faces], self.models[-1].card)
+            annotate(picture, [(face.box, face.probability[-1]) for face in faces], self.models[-1].shown)
             copy = place.with_name(f"{place.name}.jpg")
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(encode_jpeg(picture, QUALITY))
+            with open(copy, "xb") as file:
+                file.write(encode_jpeg(picture, QUALITY))
 
     def read_camera(self, number: int, camera: Camera) -> None:
         """Read a camera until its time is over or Ctrl-C is pressed; what was seen until then is kept."""
@@ -157,7 +156,7 @@ class Reader:
 
     def read_video(self, name: str, video: VideoFile | Camera, place: Path) -> None:
         """Read a video frame by frame."""
-        card = self.models[-1].card
+        card = self.models[-1].shown
         tracker = Tracker(card)
         writer = None
         if self.out is not None:
@@ -184,7 +183,7 @@ class Reader:
 
 def say(text: str) -> None:
     """Print a line beside the table, above a progress bar."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(visible(text), file=sys.stderr)
 
 
 if __name__ == "__main__":

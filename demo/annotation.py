@@ -17,7 +17,9 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def annotate(picture: np.ndarray, faces: Sequence[tuple[Box, np.ndarray]], card: ModelCard) -> None:
     """Draw onto uint8 (height, width, 3) BGR; a face is its box and its probabilities, float (emotions,)."""
-    scale = max(0.4, min(picture.shape[:2]) / 800)
+    side = min(picture.shape[:2])
+    # Words of a picture of 400 to 800 pixels can just be read; they grow in larger ones and fit into smaller ones.
+    scale = float(np.median((side / 400, 1, side / 800)))
     # The large ones last: they are in front.
     for box, probability in reversed(faces):
         _draw_face(picture, box, probability, card, scale)
@@ -41,7 +43,9 @@ def _draw_face(picture: np.ndarray, box: Box, probability: np.ndarray, card: Mod
         end = left + round(width * share)
         cv2.rectangle(picture, (left, y + 1), (end, y + line * 2 // 3 - 1), COLOURS[number % len(COLOURS)], -1)
         place = left + round(4 * scale), y + round(12 * scale)
-        cv2.putText(picture, emotion, place, FONT, 0.42 * scale, WHITE, max(1, round(scale)), cv2.LINE_AA)
+        cv2.putText(
+            picture, f"{emotion} {share:.0%}", place, FONT, 0.42 * scale, WHITE, max(1, round(scale)), cv2.LINE_AA
+        )
 
 
 def _write(picture: np.ndarray, text: str, place: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:
@@ -51,5 +55,5 @@ def _write(picture: np.ndarray, text: str, place: tuple[int, int], scale: float,
     x, y = min(place[0], max(0, picture.shape[1] - width)), place[1]
     border = round(4 * scale)
     cv2.rectangle(picture, (x, y), (x + width + 2 * border, y + height + 2 * border), colour, -1)
-    ink = BLACK if sum(colour) > 380 else WHITE
+    ink = BLACK if colour[1] + colour[2] > 150 else WHITE  # on blue alone black is read less well
     cv2.putText(picture, text, (x + border, y + border + height), FONT, 0.7 * scale, ink, thickness, cv2.LINE_AA)

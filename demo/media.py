@@ -1,5 +1,6 @@
 """Find the pictures and videos that a command line names: files, folders, zip archives."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,6 +18,7 @@ PICTURES = {
 VIDEOS = {
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts")
 }
+LONGEST = 60  # characters of a name; most systems allow 255 bytes
 
 
 class Item(NamedTuple):
@@ -64,10 +66,11 @@ def _entry(root: Path, entry: archives.Entry) -> Item | None:
 
 
 def _inside(*places: str) -> PurePosixPath:
-    """A path that cannot lead out of the folder that it is appended to: archives may hold `../`."""
+    """A path that cannot lead out of the folder that it is appended to (archives may hold `../`), and can be made."""
     parts = [part for place in places for part in PurePosixPath(place).parts]
-    safe = [part.replace(":", "_") for part in parts if part.strip("./\\")]
-    return PurePosixPath(*safe or ["picture"])
+    *folders, name = [part.replace(":", "_")[:LONGEST] for part in parts if part.strip("./\\")] or ["picture"]
+    # A folder has no suffix and a copy has one: they do not get into each other's way.
+    return PurePosixPath(*(folder.replace(".", "_") for folder in folders), name)
 
 
 def _refuse(reason: str) -> bytes:
@@ -105,10 +108,10 @@ def free_places(items: Iterable[Item], folder: Path, taken: set[str]) -> Iterato
 
 
 def require_new(folder: Path) -> None:
-    """Stop if there is something that could be overwritten.
+    """Stop if there is something already, be it a link to nowhere or an empty folder, in which links may be planted.
 
     Raises:
-        UserError: `folder` is a file, or holds something.
+        UserError: there is.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder):
         raise UserError(f"{folder} is there already; name a new folder with --out, so that nothing is overwritten.")

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.deployment.model_card import from_texts
+from stages.deployment.model_card import ModelCard, from_texts
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import apply_temperature
 from stages.runtime.errors import UserError
 
 SHIPPED = Path("weights/fer2013.onnx")
-PLACES = (Path("data/export"), SHIPPED)  # where models are looked for: one's own before the one that is shipped
+# Where models are looked for: one's own before the one that is shipped, and that one beside a smaller one.
+PLACES = ((Path("data/export"),), (SHIPPED,), (Path("weights/fer2013_small.onnx"), SHIPPED))
+SURPRISED = {"embarrassed": ("surprised", "놀람")}
 
 
 class Model:
@@ -29,6 +31,7 @@ class Model:
         except Exception:  # ONNX Runtime's have no class in common
             raise UserError(f"{path} is no ONNX model; make it again with `dvc repro export`.") from None
         self.card = from_texts(self.session.get_modelmeta().custom_metadata_map, str(path))
+        self.shown = as_trained(self.card)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
         """The probabilities float (n, emotions) of pictures uint8 (n, size, size)."""
@@ -36,32 +39,55 @@ class Model:
         return apply_temperature(self.session.run(None, {"picture": values})[0], self.card.temperature)
 
 
+def has_seen_korean(card: ModelCard) -> bool:
+    """Whether the model was trained on Korean faces; `tools.ship` notes which one it ships under another name."""
+    return card.provenance.get("model", card.name) == "after"
+
+
+def as_trained(card: ModelCard) -> ModelCard:
+    """The card in words that are true: what a model that has seen no Korean face calls embarrassed is surprise."""
+    if has_seen_korean(card) or any(english in card.emotions for english, _ in SURPRISED.values()):
+        return card
+    words = {name: SURPRISED.get(name, (name, korean)) for name, korean in card.emotions.items()}
+    recognised = {
+        dataset: {words[name][0]: share for name, share in shares.items()}
+        for dataset, shares in card.recognised.items()
+    }
+    return card.model_copy(update={"emotions": dict(words.values()), "recognised": recognised})
+
+
 def find_models(place: Path | None = None) -> list[Model]:
+    """The models that answer if nobody chooses: the first of `find_choices`."""
+    return find_choices(place)[0]
+
+
+def find_choices(place: Path | None = None) -> list[list[Model]]:
     """The model of a file, or all of a folder, `after` last: that one counts.
 
-    Without a place, those of the first of `PLACES` that has any; models of drawn faces only if there are no others.
+    Without a place, the models of each of `PLACES` that has any; those of drawn faces come last.
 
     Raises:
         UserError: there is none, or they do not go together.
     """
-    places = PLACES if place is None else (place,)
-    found: list[Model] = []
-    for models in map(_read_models, places):
-        if models and not models[-1].card.drawn:
-            return models
-        found = found or models
-    if not found:
-        names = " or ".join(place.as_posix() for place in places)
+    places = PLACES if place is None else ((place,),)
+    choices = [models for some in places if (models := _read_models(*some))]
+    if not choices:
+        names = " or ".join(some[0].as_posix() for some in places[:2])
         raise UserError(f"No model (*.onnx) in {names}; make one with `dvc repro export`.")
-    return found
+    return sorted(choices, key=lambda models: models[-1].card.drawn)
 
 
-def _read_models(place: Path) -> list[Model]:
-    paths = [place] if place.is_file() else place.glob("*.onnx")
-    models = [Model(path) for path in sorted(paths, key=lambda path: (path.stem == "after", path.stem))]
+def _read_models(*places: Path) -> list[Model]:
+    """The models of all places; none if one of these is not there."""
+    found = [[place] if place.is_file() else sorted(place.glob("*.onnx"), key=_rank) for place in places]
+    models = [Model(path) for paths in found for path in paths] if all(found) else []
     if len({_common(model) for model in models}) > 1:
-        raise UserError(f"The models in {place} come from different params; make them again: dvc repro export.")
+        raise UserError(f"The models in {places[0]} come from different params; make them again: dvc repro export.")
     return models
+
+
+def _rank(path: Path) -> tuple[bool, str]:
+    return path.stem == "after", path.stem
 
 
 def predict(models: Sequence[Model], pictures: np.ndarray) -> np.ndarray:

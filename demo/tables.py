@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -15,6 +16,16 @@ from stages.faces.box import Box
 FORMATS = ("csv", "json")
 KOREAN_UNSURE = "불확실"
 Write = Callable[..., None]
+
+
+def visible(text: str) -> str:
+    r"""The text with control and format characters as JSON escapes them (`\u001b`): they could steer a terminal."""
+    return "".join(json.dumps(c)[1:-1] if unicodedata.category(c).startswith("C") else c for c in text)
+
+
+def cell(name: str) -> str:
+    """The name as a cell of a CSV file; a spreadsheet does not take it for a formula (OWASP, "CSV Injection")."""
+    return ("'" if unicodedata.normalize("NFKC", name[:1]) in ("=", "+", "-", "@") else "") + visible(name)
 
 
 @contextmanager
@@ -37,12 +48,12 @@ def table(file: TextIO, form: str, card: ModelCard) -> Iterator[Write]:
         shares = [round(float(share), 4) for share in probability]
         seconds = None if time is None else round(time, 3)
         if form == "csv":
-            writer.writerow([name, frame, seconds, face, *sides, emotion, *shares])
+            writer.writerow([cell(name), frame, seconds, face, *sides, emotion, *shares])
         else:
             values = {"file": name, "frame": frame, "time": seconds, "face": face, "box": sides, "label": emotion}
             korean = {"label_korean": KOREAN_UNSURE if emotion == UNSURE else card.emotions[emotion]}
             probabilities = {"probability": dict(zip(card.emotions, shares, strict=True))}
-            text = json.dumps(values | korean | probabilities, ensure_ascii=False)
+            text = visible(json.dumps(values | korean | probabilities, ensure_ascii=False))
             file.write(("\n" if rows == 0 else ",\n") + text)
         rows += 1
 

@@ -5,29 +5,31 @@ Uploads come as the plain body of a request: a form's parser would put large one
 
 import asyncio
 import base64
+import contextlib
 import functools
+import mimetypes
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import cv2
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from demo.models import Model
+from demo.models import Model, has_seen_korean
 from demo.reading import Face, label, read_photo
 from demo.samples import PICTURES, sample
 from demo.tracking import Tracker
@@ -37,17 +39,11 @@ from stages.files.images import BadPictureError
 from stages.runtime.errors import UserError
 
 HOST = "127.0.0.1"
-PAGE = Path(__file__).parent / "page"
-FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-}
 MAX_BYTES = 20_000_000  # of a picture
-MAX_WAITING = 16  # requests that are being read or wait for their turn
-MAX_STREAMS = 4  # cameras
-RATE, BURST = 30.0, 60.0  # requests a second in the long run, and at once
-PATIENCE = 30.0  # seconds in which a request's body must have come
+MAX_FRAME_BYTES = 2_000_000  # of a camera's frame, which the page makes small
+# At once. Not uvicorn's limit_concurrency: it counts connections, and a few that ask nothing would lock the page.
+MAX_UPLOADS, MAX_CAMERAS = 16, 4
+PATIENCE = 30.0  # seconds in which an upload, or the next frame of a camera, must have come
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -57,51 +53,15 @@ HEADERS = {
 }
 
 
-class Refusal(Exception):  # noqa: N818  not every refusal is an error of ours
-    """A request that is not answered: status, and the reason in English and Korean."""
-
-    def __init__(self, status: int, english: str, korean: str) -> None:
-        """Keep what the page shows."""
-        self.status = status
-        self.text = {"en": english, "ko": korean}
-
-
-BUSY = (503, "Too many pictures at once. Try again in a moment.", "요청이 너무 많습니다. 잠시 후 다시 시도하세요.")
-TOO_LARGE = (
-    413,
-    f"The picture is larger than {MAX_BYTES / 1e6:.0f} MB. Choose a smaller one.",
-    f"사진이 {MAX_BYTES / 1e6:.0f} MB보다 큽니다. 더 작은 사진을 고르세요.",
-)
-SLOW = (408, "The picture did not arrive in time. Try again.", "사진이 제때 도착하지 않았습니다. 다시 시도하세요.")
-NO_SUCH_FACE = (400, "There is no such face in the picture.", "사진에 그런 얼굴이 없습니다.")
-FAULT = (500, "Something went wrong here. Try another picture.", "문제가 생겼습니다. 다른 사진으로 시도하세요.")
-UNUSABLE = {
-    "empty file": ("The file is empty.", "빈 파일입니다."),
-    "not a picture": ("This file is not a picture that can be read.", "읽을 수 있는 사진 파일이 아닙니다."),
-    "too many pixels": ("The picture has too many pixels.", "사진의 픽셀 수가 너무 많습니다."),
-    "cut off": ("The picture is cut off; its end is missing.", "사진 파일이 잘려 있습니다."),
-    "HEIC is not read: convert it to JPEG": (
-        "HEIC pictures cannot be read. Convert it to JPEG (iPhone: Settings, Camera, Formats, Most Compatible).",
-        "HEIC 사진은 읽을 수 없습니다. JPEG로 변환하세요(아이폰: 설정 > 카메라 > 포맷 > 높은 호환성).",
-    ),
-    "orientation not understood": (
-        "The picture says in an unknown way how it is turned. Turn it upright and save it again.",
-        "사진의 방향 정보를 해석할 수 없습니다. 똑바로 돌려 다시 저장하세요.",
-    ),
-    "not of the size in its header": (
-        "The picture is damaged: it has another size than it says.",
-        "사진 파일이 손상되었습니다. 실제 크기가 파일에 적힌 크기와 다릅니다.",
-    ),
-}
-
-
-def serve(models: Sequence[Model], port: int) -> None:
-    """Serve the page until Ctrl-C.
+def serve(choices: Sequence[Sequence[Model]], port: int) -> None:
+    """Serve the page until Ctrl-C; a person chooses which models answer, at first those of `choices[0]`.
 
     Raises:
         UserError: the port is taken.
     """
     cv2.setNumThreads(1)
+    # Windows may know it by another type, which browsers do not run.
+    mimetypes.add_type("text/javascript", ".js")
     place = socket.socket()
     # A server that has just ended does not block its port.
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,12 +72,14 @@ def serve(models: Sequence[Model], port: int) -> None:
         raise UserError(f"Port {port} on {HOST} cannot be used; name another one with --port.") from None
     print(f"http://{HOST}:{place.getsockname()[1]} (Ctrl-C ends it)", flush=True)
     config = uvicorn.Config(
-        Server(models).app,
+        Server(choices).app,
         log_level="critical",
         access_log=False,
         server_header=False,
+        headers=list(HEADERS.items()),
         ws="websockets-sansio",
-        ws_max_size=MAX_BYTES,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_per_message_deflate=False,  # JPEG does not get smaller
         timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run(sockets=[place])
@@ -126,168 +88,144 @@ def serve(models: Sequence[Model], port: int) -> None:
 class Server:
     """The page's requests, answered one after the other."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
-        """Answer with all models."""
-        self.models = models
+    def __init__(self, choices: Sequence[Sequence[Model]]) -> None:
+        """Answer with the models that a request chooses by number."""
+        self.choices = choices
         self.turn = anyio.CapacityLimiter(1)
-        self.waiting = 0
-        self.streams = 0
-        self.allowance, self.counted = BURST, time.monotonic()
+        self.uploads = asyncio.Semaphore(MAX_UPLOADS)
+        self.cameras = asyncio.Semaphore(MAX_CAMERAS)
         self.app = Starlette(
             routes=[
-                *(Route(url, self.file, methods=["GET"]) for url in FILES),
-                Route("/about", self.about, methods=["GET"]),
-                Route("/samples/{number:int}.jpg", self.sample, methods=["GET"]),
-                Route("/faces", self.faces, methods=["POST"]),
-                Route("/saliency/{face:int}", self.saliency, methods=["POST"]),
-                WebSocketRoute("/live", self.live),
+                Route("/about", self.about),
+                Route("/samples/{number:int}.jpg", self.sample),
+                Route("/{choice:int}/faces", self.faces, methods=["POST"], max_body_size=MAX_BYTES),
+                Route("/{choice:int}/saliency/{face:int}", self.saliency, methods=["POST"], max_body_size=MAX_BYTES),
+                WebSocketRoute("/{choice:int}/live", self.live),
+                Mount("/", StaticFiles(directory=Path(__file__).parent / "page", html=True)),
             ],
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(Guard)],
-            exception_handlers={Refusal: _refuse, Exception: _fault},
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(SameOrigin)],
+            exception_handlers={HTTPException: _refuse, BadPictureError: _refuse, Exception: _refuse},
         )
-
-    async def file(self, request: Request) -> Response:
-        """The page itself."""
-        name, kind = FILES[request.url.path]
-        return Response((PAGE / name).read_bytes(), media_type=kind)
 
     async def about(self, request: Request) -> Response:
         """What the page says of the models."""
-        card = self.models[-1].card
-        cards = [model.card for model in self.models]
-        return JSONResponse(
-            {
-                "emotions": card.emotions,
-                "unsure": card.export.unsure,
-                "drawn": card.drawn,
-                "samples": len(PICTURES),
-                "megabytes": MAX_BYTES / 1e6,
-                "megapixels": card.crop.max_megapixels,
-                "models": [{"name": c.name, "recognised": c.recognised, "provenance": c.provenance} for c in cards],
-            }
-        )
+        limits = {"megabytes": MAX_BYTES / 1e6, "samples": len(PICTURES)}
+        return JSONResponse(limits | {"choices": [[_about(model) for model in models] for models in self.choices]})
 
     async def sample(self, request: Request) -> Response:
         """A drawn picture."""
         number = request.path_params["number"]
         if number >= len(PICTURES):
-            return Response(status_code=404)
+            raise HTTPException(404)
         return Response(await self.in_turn(sample, number), media_type="image/jpeg")
 
     async def faces(self, request: Request) -> Response:
         """The faces in an uploaded picture."""
-        async with self.admitted():
-            data = await _body(request)
-            picture = await self.in_turn(read_photo, data, self.models)
-        faces = [self.described(face) for face in picture.faces]
+        models = self.chosen(request)
+        async with self.uploaded(request) as data:
+            picture = await self.in_turn(read_photo, data, models)
         size = {"width": picture.width, "height": picture.height, "frames": picture.frames}
-        return JSONResponse(size | {"faces": faces})
+        return JSONResponse(size | {"faces": [_described(face, models) for face in picture.faces]})
 
     async def saliency(self, request: Request) -> Response:
         """What each model's answer for one face of an uploaded picture rests on."""
-        async with self.admitted():
-            data = await _body(request)
-            return JSONResponse(await self.in_turn(self.explained, data, request.path_params["face"]))
+        models = self.chosen(request)
+        async with self.uploaded(request) as data:
+            return JSONResponse(await self.in_turn(_explained, data, models, request.path_params["face"]))
 
     async def live(self, websocket: WebSocket) -> None:
         """The faces in the frames of a camera, followed from frame to frame until the connection ends."""
+        models = self.chosen(websocket)
         await websocket.accept()
-        if self.streams >= MAX_STREAMS:
-            await websocket.send_json({"error": Refusal(*BUSY).text})
-            await websocket.close(1013)
+        if self.cameras.locked():
+            await websocket.send_json({"error": "busy"})
             return
-        self.streams += 1
-        try:
-            tracker = Tracker(self.models[-1].card)
-            while True:
-                data = await websocket.receive_bytes()
-                await websocket.send_json(await self.followed(tracker, data))
-        except (WebSocketDisconnect, KeyError):  # KeyError: a text instead of a picture
-            pass
-        finally:
-            self.streams -= 1
+        tracker = Tracker(models[-1].card)
+        # KeyError: a text instead of a picture.
+        with contextlib.suppress(WebSocketDisconnect, KeyError, TimeoutError):
+            async with self.cameras:
+                while True:
+                    async with asyncio.timeout(PATIENCE):
+                        data = await websocket.receive_bytes()
+                    await websocket.send_json(await self.followed(data, models, tracker))
 
-    async def followed(self, tracker: Tracker, data: bytes) -> dict[str, Any]:
+    async def followed(self, data: bytes, models: Sequence[Model], tracker: Tracker) -> dict[str, Any]:
         """The answer to one frame."""
         try:
-            picture = await self.in_turn(read_photo, data, self.models)
+            picture = await self.in_turn(read_photo, data, models)
         except BadPictureError as error:
-            return {"error": _unusable(error).text}
+            return {"error": str(error)}
         seen = tracker.update(picture.faces, time.monotonic())
-        faces = [self.described(face) | {"number": number} for number, face in seen]
+        faces = [_described(face, models) | {"number": number} for number, face in seen]
         return {"width": picture.width, "height": picture.height, "faces": faces}
 
-    def described(self, face: Face) -> dict[str, Any]:
-        """A face as the page takes it; what each model says is in the order of the models."""
-        answers = [
-            {"label": label(probability, model.card), "probability": [round(float(share), 4) for share in probability]}
-            for model, probability in zip(self.models, face.probability, strict=True)
-        ]
-        return {"box": [round(side, 1) for side in face.box], "answers": answers}
+    def chosen(self, connection: HTTPConnection) -> Sequence[Model]:
+        """The models that a request chooses."""
+        number = connection.path_params["choice"]
+        if number >= len(self.choices):
+            raise HTTPException(404)
+        return self.choices[number]
 
-    def explained(self, data: bytes, number: int) -> dict[str, Any]:
-        """The face as the networks see it, and for each model what its likeliest emotion rests on, as PNG pictures."""
-        faces = read_photo(data, self.models).faces
-        if number >= len(faces):
-            raise Refusal(*NO_SUCH_FACE)
-        face = faces[number]
-        maps = [
-            occlusion(model.predict, face.picture, int(probability.argmax()))
-            for model, probability in zip(self.models, face.probability, strict=True)
-        ]
-        return {"picture": _png(face.picture), "maps": [_png(_overlay(fall)) for fall in maps]}
-
-    @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """Let a request in, if there are not too many already."""
-        now = time.monotonic()
-        self.allowance = min(BURST, self.allowance + RATE * (now - self.counted))
-        self.counted = now
-        if self.waiting >= MAX_WAITING or self.allowance < 1:
-            raise Refusal(*BUSY)
-        self.allowance -= 1
-        self.waiting += 1
-        try:
-            yield
-        except BadPictureError as error:
-            raise _unusable(error) from None
-        finally:
-            self.waiting -= 1
+    @contextlib.asynccontextmanager
+    async def uploaded(self, request: Request) -> AsyncIterator[bytes]:
+        """The bytes of an upload; one of too many, or one that does not come, is refused."""
+        if self.uploads.locked():
+            raise HTTPException(503, "busy")
+        async with self.uploads:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    data = await request.body()
+            except TimeoutError:
+                raise HTTPException(408, "slow", {"Connection": "close"}) from None
+            yield data
 
     async def in_turn(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Do some work in a thread, when all that came before is done."""
         return await anyio.to_thread.run_sync(functools.partial(work, *arguments), limiter=self.turn)
 
 
-async def _body(request: Request) -> bytes:
-    """The bytes of an upload; too many are read, so that the browser hears the answer, but not kept."""
-    parts, length = [], 0
-    try:
-        async with asyncio.timeout(PATIENCE):
-            async for part in request.stream():
-                length += len(part)
-                if length <= MAX_BYTES:
-                    parts.append(part)
-                else:
-                    parts.clear()
-    except TimeoutError:
-        raise Refusal(*SLOW) from None
-    if length > MAX_BYTES:
-        raise Refusal(*TOO_LARGE)
-    return b"".join(parts)
+def _about(model: Model) -> dict[str, Any]:
+    card = model.shown
+    return {
+        "name": card.name,
+        "drawn": card.drawn,
+        "korean": has_seen_korean(card),
+        "emotions": card.emotions,
+        "unsure": card.export.unsure,
+        "recognised": card.recognised,
+        "weights": card.provenance["weights"],
+    }
 
 
-def _unusable(error: BadPictureError) -> Refusal:
-    return Refusal(422, *UNUSABLE[str(error)])
+def _described(face: Face, models: Sequence[Model]) -> dict[str, Any]:
+    """A face as the page takes it; what each model says is in the order of the models."""
+    answers = [
+        {"label": label(probability, model.shown), "probability": [round(float(share), 4) for share in probability]}
+        for model, probability in zip(models, face.probability, strict=True)
+    ]
+    return {"box": [round(side, 1) for side in face.box], "answers": answers}
+
+
+def _explained(data: bytes, models: Sequence[Model], number: int) -> dict[str, Any]:
+    """The face as the networks see it, and for each model what its likeliest emotion rests on, as PNG pictures."""
+    faces = read_photo(data, models).faces
+    if number >= len(faces):
+        raise HTTPException(404)
+    face = faces[number]
+    maps = [
+        occlusion(model.predict, face.picture, int(probability.argmax()))
+        for model, probability in zip(models, face.probability, strict=True)
+    ]
+    return {"picture": _png(face.picture), "maps": [_png(_overlay(fall)) for fall in maps]}
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return JSONResponse({"error": error.text}, error.status)
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    return await _refuse(request, Refusal(*FAULT))
+    """The reason as the page knows it; of a fault of ours, no more than that there is one."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    if isinstance(error, BadPictureError):
+        return JSONResponse({"error": str(error)}, 422)
+    return JSONResponse({"error": "fault"}, 500)
 
 
 def _png(picture: np.ndarray) -> str:
@@ -302,8 +240,8 @@ def _overlay(fall: np.ndarray) -> np.ndarray:
     return np.dstack([colour, alpha])
 
 
-class Guard:
-    """Turns away requests that another site's page makes in the same browser, and adds `HEADERS` to every answer."""
+class SameOrigin:
+    """Turns away requests that another site's page makes in the same browser."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Guard an application."""
@@ -311,20 +249,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        headers = HTTPConnection(scope).headers
-        if "origin" in headers and urlsplit(headers["origin"]).netloc != headers.get("host"):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                await Response(status_code=403)(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+        app = self.app
+        if scope["type"] in ("http", "websocket"):
+            headers = HTTPConnection(scope).headers
+            if headers.get("origin") not in (None, f"http://{headers.get('host')}"):
+                app = Response(status_code=403)
+        await app(scope, receive, send)

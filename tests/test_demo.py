@@ -260,6 +260,17 @@ def test_archives_and_copies(demo: Demo) -> None:
         assert np.abs(copy.astype(int) - face_photo(0)[0]).max() > 100
 
 
+def test_copies_do_not_get_into_each_others_way(demo: Demo) -> None:
+    good = jpeg(face_photo(0)[0])
+    names = ["a.jpg", "a.jpg/b.png", "faces.csv/c.jpg", "한" * 80 + ".jpg", "한" * 80 + ".png"]
+    write_raw_zip(Path("faces.csv.zip"), [(name.encode(), good) for name in names], flag=0x800)
+    assert demo("faces.csv.zip", "--out", "result")[0] == 0
+    assert len(rows(Path("result/faces.csv").read_text(encoding="utf-8"))) == len(names)
+    written = {path.relative_to("result").as_posix() for path in Path("result").rglob("*.jpg")}
+    long = "한" * 60
+    assert written == {f"faces_csv/{name}.jpg" for name in ("a", "a_jpg/b", "faces_csv/c", long, f"{long}_2")}
+
+
 def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
     path = write_cp949_zip(Path("a.zip"), {"b.txt": b"x", "c.jpg": b"x"})
     path.write_bytes(re.sub(b"(PK\x01\x02....)\0", b"\\1\1", path.read_bytes(), flags=re.DOTALL))  # encrypted
@@ -270,7 +281,9 @@ def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
 
 def test_nothing_is_overwritten(demo: Demo) -> None:
     Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
-    for name in (".", "a.jpg"):
+    Path("empty").mkdir()
+    Path("link").symlink_to("nowhere")
+    for name in (".", "a.jpg", "empty", "link"):
         sentence, *printed = demo("a.jpg", "--out", name)
         says(sentence, name, "--out", "new folder")
         assert printed == ["", ""]
@@ -280,6 +293,81 @@ def test_nothing_is_overwritten(demo: Demo) -> None:
     says(sentence, "result", "--out", "new folder")
     assert printed == ["", ""]
     assert snapshot(Path("result")) == before
+
+
+def test_a_link_that_someone_plants_is_not_followed(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
+    Path("mine.txt").write_text("mine")
+
+    def plant(*arguments: Any) -> Any:
+        Path("result/a.jpg").symlink_to(Path("mine.txt").absolute())
+        return read_photo(*arguments)
+
+    monkeypatch.setattr(command, "read_photo", plant)
+    assert str(demo("a.jpg", "--out", "result")[0]).startswith("error: result/a.jpg: File exists")
+    assert Path("mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["=cmd|'C calc'!A0.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg", "＝1.jpg"])
+def test_a_name_is_not_a_formula(demo: Demo, name: str) -> None:
+    Path("photos").mkdir()
+    Path(f"photos/{name}").write_bytes(jpeg(face_photo(0)[0]))
+    Path("photos").rename(name)
+    assert [row["file"] for row in rows(demo(f"./{name}")[1])] == [f"'{name}/{name}"]
+    assert json.loads(demo(f"./{name}", "--format", "json")[1])[0]["file"] == f"{name}/{name}"
+
+
+def test_a_name_does_not_steer_the_terminal(demo: Demo) -> None:
+    """Colours, a title, a line of its own, C1 codes, text from right to left, what is not Unicode."""
+    name = "\x1b[31m\x1b]0;title\x07\n\r\x9b2J\u202egpj.\udcff"
+    shown = r"\u001b[31m\u001b]0;title\u0007\n\r\u009b2J\u202egpj.\udcff"
+    data = {"a.jpg": jpeg(face_photo(0)[0]), "b.jpg": b"text", "c.jpg": jpeg(np.full((90, 90, 3), 80, np.uint8))}
+    Path(name).mkdir()
+    for file, content in data.items():
+        Path(name, file).write_bytes(content)
+    status, out, error = demo(name)
+    assert (status, [row["file"] for row in rows(out)]) == (1, [f"{shown}/a.jpg"])
+    assert error.splitlines() == [f"{shown}/b.jpg: not a picture", f"{shown}/c.jpg: no face found"]
+    out = demo(name, "--format", "json")[1]
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    assert json.loads(out)[0]["file"] == f"{name}/a.jpg"
+    assert demo(name, "--out", "result")[0] == 1
+    assert Path("result/faces.csv").read_text(encoding="utf-8").isascii()
+
+
+@pytest.mark.parametrize(
+    ("name", "provenance", "word", "korean"),
+    [
+        ("before", {}, "surprised", "놀람"),
+        ("after", {}, "embarrassed", "당황"),
+        ("fer2013", {}, "surprised", "놀람"),
+        ("mine", {"model": "before"}, "surprised", "놀람"),
+        ("mine", {"model": "after"}, "embarrassed", "당황"),
+    ],
+)
+def test_a_model_that_has_seen_no_korean_face_says_surprised(
+    demo: Demo, model_folder: Path, name: str, provenance: dict[str, str], word: str, korean: str
+) -> None:
+    copy = onnx.load(model_folder / "after.onnx")
+    emotions = {"angry": "분노", "embarrassed": "당황", "sad": "슬픔"}
+    shares = {"korean": {"angry": 0.1, "embarrassed": 0.2, "sad": 0.3}}
+    own = card_with(unsure=0.0)
+    own = changed(own, name=name, emotions=emotions, recognised=shares, provenance=own.provenance | provenance)
+    onnx.helper.set_model_props(copy, to_texts(own))
+    onnx.save(copy, "model.onnx")
+    model = find_models(Path("model.onnx"))[-1]
+    assert model.card.emotions == emotions
+    assert model.shown.emotions == {"angry": "분노", word: korean, "sad": "슬픔"}
+    assert model.shown.recognised["korean"] == {"angry": 0.1, word: 0.2, "sad": 0.3}
+    for number in range(4):
+        Path(f"{number}.jpg").write_bytes(jpeg(face_photo(number)[0]))
+    names = [f"{number}.jpg" for number in range(4)]
+    table = rows(demo(*names, "--model", "model.onnx")[1])
+    faces = json.loads(demo(*names, "--model", "model.onnx", "--format", "json")[1])
+    assert all(word in row for row in table)
+    assert {word} <= {row["label"] for row in table} <= {"angry", word, "sad"}
+    assert all(list(face["probability"]) == ["angry", word, "sad"] for face in faces)
+    assert (word, korean) in {(face["label"], face["label_korean"]) for face in faces}
 
 
 @pytest.mark.parametrize("arguments", [["--camera", "9"], ["empty"]])

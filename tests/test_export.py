@@ -128,7 +128,7 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     files = ship.ship("mine", "before", "abc")
     assert files == [Path("weights/mine.onnx"), Path("weights/mine.weights.h5"), Path("weights/mine.yaml")]
     original, copy = Model(Path("data/export/before.onnx")), Model(files[0])
-    assert copy.card.provenance == original.card.provenance | {"git": "abc"}
+    assert copy.card.provenance == original.card.provenance | {"git": "abc", "model": "before"}
     assert copy.card.name == "mine"
     pictures = noise(1, 5, 48, 48)
     assert (copy.predict(pictures) == original.predict(pictures)).all()

@@ -183,7 +183,7 @@ def test_archives_that_cannot_be_opened_stop_it(place: Path, run_stage: Run) -> 
         path = write_cp949_zip(place / "korean" / name, {"a.json": b"[]"})
         path.write_bytes(path.read_bytes()[:-10])
     problem = "cannot be opened: not a complete zip archive, fetch it again"
-    says(run_stage("rename"), f"[라벨]TRAIN.zip {problem}", f"more.zip {problem}", "move it out of korean")
+    says(run_stage("rename"), "[라벨]TRAIN.zip", f"more.zip {problem}", "move it out of korean")
     assert not Path("data/manifest").exists()
 
 

@@ -81,7 +81,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     if taken := [str(path) for path in copies if path.exists()]:
         raise UserError(f"{', '.join(taken)} would be overwritten; take another name, or remove it first.")
     content = onnx.load_model_from_string(source.read_bytes())
-    card = card.model_copy(update={"name": name, "provenance": card.provenance | {"git": commit}})
+    card = card.model_copy(update={"name": name, "provenance": card.provenance | {"git": commit, "model": model}})
     onnx.helper.set_model_props(content, to_texts(card))
     copies[0].write_bytes(content.SerializeToString(deterministic=True))
     shutil.copyfile(weights, copies[1])
