@@ -37,12 +37,8 @@ def test_every_stage_says_what_it_does() -> None:
         assert definition.get("do", definition).get("desc"), name
 
 
-def test_crop_has_an_instance_for_each_emotion_and_report_its_tables() -> None:
-    stages = load("dvc.yaml")["stages"]
-    matrix = stages["crop"]["matrix"]
-    assert matrix["emotion"] == list(load("params.yaml")["emotions"])
-    tables = [f"data/crops/{split}_{emotion}.csv" for split in matrix["split"] for emotion in matrix["emotion"]]
-    assert [dep for dep in stages["report"]["deps"] if dep.startswith("data/crops")] == tables
+def test_crop_has_an_instance_for_each_emotion() -> None:
+    assert load("dvc.yaml")["stages"]["crop"]["matrix"]["emotion"] == list(load("params.yaml")["emotions"])
 
 
 def test_packages_hold_only_a_docstring() -> None:
