@@ -60,6 +60,12 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
+def changed_stages(folder: Path) -> set[str]:
+    """The stages whose inputs or outputs are not as they were when they ran."""
+    # Below the first line is what DVC says of a frozen stage.
+    return set(json.loads(run(folder, "dvc", "status", "--json").partition("\n")[0]))
+
+
 def metrics(folder: Path, name: str) -> Any:
     return json.loads((folder / "metrics" / name).read_text(encoding="utf-8"))
 
@@ -149,7 +155,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
 )
 def test_editing_a_module_changes_the_stages_that_import_it(repository: Path, module: str, stages: set[str]) -> None:
     edit_module(repository / module)
-    assert json.loads(run(repository, "dvc", "status", "--json")).keys() == stages
+    assert changed_stages(repository) == stages
 
 
 def test_an_edit_that_changes_no_output_ends_with_the_stages_that_import_it(repository: Path) -> None:
@@ -171,9 +177,10 @@ def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
     path.write_text(json.dumps(records), encoding="utf-8")
     # The drawn sample is the output of a stage, which would put the label right again.
     run(repository, "dvc", "freeze", "sample")
+    run_again = {"rename", "crop@validation-sad", "sheets", "index@korean"}
+    assert stages_run(run(repository, "dvc", "repro", "index@korean", "sheets")) == run_again
     # evaluate: what annotators saw; export: the names in the sample, all of which DVC takes together
-    stages = {"rename", "crop@validation-sad", "sheets", "index@korean", "evaluate", "report", "export"}
-    assert stages_run(run(repository, "dvc", "repro")) == stages
+    assert changed_stages(repository) == {"evaluate", "report", "export"}
 
 
 def test_runtime_changes_no_byte(repository: Path) -> None:
