@@ -30,6 +30,7 @@ from demo.models import Model, find_models, predict
 from demo.reading import read_frame
 from demo.video import VideoWriter
 from stages.datasets import fer2013
+from stages.datasets.picture import as_square
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.images import decode, encode_jpeg, resize
@@ -180,7 +181,7 @@ def pixels(path: Path, source: Entry | bytes) -> np.ndarray:
         return decode(archives.read(path, source.archive, source.number, source.path), colour=False)
     if not source:
         raise SystemExit(f"{path} has a row that is not 48 x 48 pixel values.")
-    return fer2013.as_picture(source)
+    return as_square(source)
 
 
 def print_start(frames: list[np.ndarray], model: Path | None) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from stages.datasets import fer2013
 from stages.datasets.cleaning import near_twin_reasons, share_of, thumbnails
+from stages.datasets.picture import Picture
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.images import BadPictureError, decode, resize
@@ -64,12 +65,12 @@ def main() -> None:
     print(f"data.fer2013={rest.resolve()}\ndata.korean={korean.resolve()}")
 
 
-def is_chosen(picture: fer2013.Picture) -> bool:
+def is_chosen(picture: Picture) -> bool:
     """Whether a picture belongs to the stand-in."""
     return picture.split == "test" and share_of(picture.id, SEED) < SHARE
 
 
-def near_twins(root: Path, pictures: list[fer2013.Picture], chosen: list[fer2013.Picture]) -> set[str]:
+def near_twins(root: Path, pictures: list[Picture], chosen: list[Picture]) -> set[str]:
     """The ids of the pictures in the train folder that resemble one of the `chosen`, which `index` could not see."""
     compared, faces = [], []
     for picture in [*(picture for picture in pictures if picture.split == "train"), *chosen]:
@@ -82,7 +83,7 @@ def near_twins(root: Path, pictures: list[fer2013.Picture], chosen: list[fer2013
     return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}
 
 
-def content(root: Path, picture: fer2013.Picture) -> bytes:
+def content(root: Path, picture: Picture) -> bytes:
     """The bytes of a picture's file."""
     entry = picture.source
     if isinstance(entry, bytes):
@@ -90,7 +91,7 @@ def content(root: Path, picture: fer2013.Picture) -> bytes:
     return archives.read(root, entry.archive, entry.number, entry.path)
 
 
-def deliveries(root: Path, pictures: list[fer2013.Picture], labels: list[str], order: list[int]) -> Iterator[Delivery]:
+def deliveries(root: Path, pictures: list[Picture], labels: list[str], order: list[int]) -> Iterator[Delivery]:
     """The photo and the label record of each picture; `labels` are Korean, the numbers in `order` stand for people."""
     for serial, number in enumerate(order):
         person = sitter(SEED, number)

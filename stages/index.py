@@ -27,9 +27,8 @@ from stages.datasets.cleaning import (
     twin_reasons,
 )
 from stages.datasets.counts import split_sizes
-from stages.datasets.fer2013 import VALIDATION
-from stages.datasets.labels import ANNOTATORS, majority, understood
-from stages.datasets.people import INFLATED, near_duplicate_groups
+from stages.datasets.labelling import label_people, label_pictures
+from stages.datasets.labels import understood
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import account, write_metrics
 from stages.files.tables import read_table, write_table
@@ -38,7 +37,6 @@ from stages.runtime.errors import UserError, run
 from stages.runtime.limits import check_groups, check_share
 
 ARRAYS = Path("data/arrays")
-MANIFEST = Path("data/manifest")
 CSVS = Path("data/csvs")
 NOT_DAMAGE = (
     *("emotion not used", "no majority of annotators", "removed by hand", "person not used", "face found twice"),
@@ -47,28 +45,23 @@ NOT_DAMAGE = (
 NOT_UNDERSTOOD = "not an emotion of AI-Hub 82"
 NO_SPLIT = "official split not known"
 COLUMNS = ["array", "row", "id", "path", "label", "person", "split"]
+# Faces, what each of their labels becomes (None: not used), and for each face the reason why it is not used, or "".
+Judged = tuple[pd.DataFrame, dict[str, str | None], pd.Series]
 
 
 def main() -> None:
     """Write the index of one data set."""
     parser = argparse.ArgumentParser(description="Decide which faces of one data set are used, and for what.")
-    parser.add_argument("dataset", choices=["fer2013", "korean"])
+    parser.add_argument("dataset", choices=list(DATASETS))
     dataset = parser.parse_args().dataset
-    everything = params.load()
-    emotions, limit = list(everything.emotions), everything.limits.max_rejected
-    index = everything.index
-    table, classes = fer2013_table(index.fer2013) if dataset == "fer2013" else korean_table(index.korean, emotions)
-    people = 1.0
-    if dataset == "fer2013":
-        reasons = clean(table, classes, dataset, index.fer2013.duplicates == "remove")
-        if index.fer2013.near_duplicate < 1:
-            reasons = without_near_twins(table, reasons, index.fer2013.near_duplicate)
+    settings = params.load()
+    emotions, limit, how = list(settings.emotions), settings.limits.max_rejected, settings.index.of(dataset)
+    if isinstance(how, params.People):
+        people = how.people
+        table, classes, reasons = judge_people(dataset, how, emotions)
     else:
-        reasons = clean(table, classes, dataset, remove_twins=True)
-        if index.korean.split == "official":
-            reasons[(reasons == "") & (table["official"] == "")] = NO_SPLIT
-        people = index.korean.people
-        reasons[left_out(table[reasons == ""], people, index.korean.seed)] = "person not used"
+        people = 1.0
+        table, classes, reasons = judge_pictures(dataset, how)
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -97,63 +90,23 @@ def main() -> None:
     write_metrics({dataset: whole_way(dataset, table, reasons, unreadable)}, Path("metrics/index") / f"{dataset}.json")
 
 
-def fer2013_table(settings: params.Pictures) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The faces of FER2013 with their split, and the class that each of its labels stands for."""
-    classes = settings.classes
-    table = read_arrays("fer2013", ("train", "test")).assign(person="")
-    if missing := set(table["label"]) - set(classes):
-        raise UserError(f"params.yaml: index.fer2013.classes has no line for {', '.join(sorted(missing))}.")
-    folder = table["id"].str.partition("/")[0]
-    # A third folder is the validation split, and all of train is then trained on.
-    drawn = 0.0 if (folder == VALIDATION).any() else settings.validation
-    table["split"] = [
-        place if place in ("test", VALIDATION) else split_by_share(share, drawn, 0)
-        for place, share in zip(folder, shares(table["id"], settings.seed), strict=True)
-    ]
-    return table, classes
+def judge_pictures(dataset: str, how: params.Pictures) -> Judged:
+    """The pictures of a data set in class folders, and why one is not used."""
+    table, classes = label_pictures(dataset, how)
+    reasons = clean(table, classes, dataset, how.duplicates == "remove")
+    if how.near_duplicate < 1:
+        reasons = without_near_twins(dataset, table, reasons, how.near_duplicate)
+    return table, classes, reasons
 
 
-def korean_table(settings: params.People, emotions: list[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The Korean faces with their split, and the class that each label stands for (those not used, for none)."""
-    official, validation, test = settings.split == "official", settings.validation, settings.test
-    annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
-    # Of hundreds of thousands of rows, only what is needed.
-    columns = ["id", "official", "person", "uploader", *annotators]
-    manifest = pd.concat([read_table(path)[columns] for path in sorted(MANIFEST.glob("*_*.csv"))])
-    table = read_arrays("korean", ("training", "validation")).merge(manifest, on="id", validate="one_to_one")
-    if (table["person"] == "").all():
-        arrays = (stream_array(ARRAYS / "korean" / f"{array}.npy") for array in table["array"].unique())
-        small = thumbnails(itertools.chain.from_iterable(arrays))
-        table["person"] = near_duplicate_groups(table["id"], small, settings.near_duplicate)
-        print(f"korean: {INFLATED}; {table['person'].nunique():,} groups of near-duplicates stay together")
-    if settings.label == "majority":
-        table["label"] = majority(table[annotators].to_numpy())
-    else:
-        table["label"] = table["uploader"]
-    people = shares(table["person"], settings.seed)
-    table["split"] = [
-        "test" if official and array == "validation" else split_by_share(share, validation, 0 if official else test)
-        for array, share in zip(table["array"], people, strict=True)
-    ]
-    labels: set[str] = set(table["label"])
-    return table, {label: label if label in emotions else None for label in labels}
-
-
-def read_arrays(dataset: str, splits: tuple[str, ...]) -> pd.DataFrame:
-    """The tables beside a data set's arrays, as one."""
-    tables = [read_table(ARRAYS / dataset / f"{split}.csv", "row").assign(array=split) for split in splits]
-    return pd.concat(tables, ignore_index=True)
-
-
-def shares(units: pd.Series, seed: int) -> list[float]:
-    """`share_of` for each row."""
-    known = {unit: share_of(unit, seed) for unit in units.unique()}
-    return [known[unit] for unit in units]
-
-
-def split_by_share(share: float, validation: float, test: float) -> str:
-    """The split of a person or picture: the first part of the shares is test, the next validation."""
-    return "test" if share < test else "validation" if share < test + validation else "train"
+def judge_people(dataset: str, how: params.People, emotions: list[str]) -> Judged:
+    """The faces of a data set of people, and why one is not used."""
+    table, classes = label_people(dataset, how, emotions)
+    reasons = clean(table, classes, dataset, remove_twins=True)
+    if how.split == "official":
+        reasons[(reasons == "") & (table["official"] == "")] = NO_SPLIT
+    reasons[left_out(table[reasons == ""], how.people, how.seed)] = "person not used"
+    return table, classes, reasons
 
 
 def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, remove_twins: bool) -> pd.Series:
@@ -177,7 +130,7 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     nobody = table["label"] == ""
     reasons[(reasons == "") & nobody] = "no majority of annotators"
     strange = ~table["label"].map(lambda label: classes[label] is not None or understood(label)).astype(bool)
-    if dataset == "korean":
+    if DATASETS[dataset].manifest:
         reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
     reasons[(reasons == "") & unused] = "emotion not used"
     return reasons
@@ -186,15 +139,15 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
 def unused_pictures(dataset: str) -> Iterator[str]:
     """Ids and paths of pictures that an earlier stage rejected."""
     yield from read_table(ARRAYS / dataset / "rejected.csv")["path"]
-    if dataset == "korean":
-        for path in sorted(MANIFEST.glob("*_*.csv")):
+    if manifest := DATASETS[dataset].manifest:
+        for path in sorted(manifest.glob("*_*.csv")):
             yield from read_table(path)["id"]
 
 
-def without_near_twins(table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
-    """The reasons of `clean`, with those faces of FER2013 added that have a near twin in a later split."""
+def without_near_twins(dataset: str, table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
+    """The reasons of `clean`, with those faces added that have a near twin in a later split."""
     used = table[reasons == ""]
-    arrays = {name: open_array(ARRAYS / "fer2013" / f"{name}.npy") for name in used["array"].unique()}
+    arrays = {name: open_array(ARRAYS / dataset / f"{name}.npy") for name in used["array"].unique()}
     small = thumbnails(arrays[name][row] for name, row in zip(used["array"], used["row"], strict=True))
     added = near_twin_reasons(used["split"], small, correlation)
     return reasons.where(reasons != "", added.reindex(table.index, fill_value=""))

@@ -1,6 +1,7 @@
 """Bring every face of one data set to a grey square of one size, in one array file for each official split.
 
-In: FER2013 (`data.fer2013` in params.yaml; read in place), or the Korean crops, data/crops/*.zip and *.csv.
+In: what the reader stages/datasets/<dataset>.py finds: FER2013 (`data.fer2013` in params.yaml; read in place), or the
+Korean crops, data/crops/*.zip and *.csv.
 Out: data/arrays/<dataset>/<split>.npy, uint8 (faces, size, size), which training maps into memory;
 data/arrays/<dataset>/<split>.csv, a row for each face in the same order; data/arrays/<dataset>/rejected.csv.
 Run: python -m stages.resize fer2013
@@ -8,11 +9,10 @@ Run: python -m stages.resize fer2013
 
 import argparse
 import functools
+import importlib
 import itertools
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,52 +20,37 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets import fer2013
+from stages.datasets.catalog import DATASETS
+from stages.datasets.picture import Picture, as_square
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
 from stages.files.images import BadPictureError, network_picture, resize
 from stages.files.metrics import account
-from stages.files.tables import read_table, write_table
+from stages.files.tables import write_table
 from stages.runtime import engine, params
-from stages.runtime.errors import UserError, run
+from stages.runtime.errors import run
 from stages.runtime.limits import check_groups, check_share
 
 ARRAYS = Path("data/arrays")
-CROPS = Path("data/crops")
-SPLITS = {"fer2013": ("train", "test"), "korean": ("training", "validation")}
 NOT_DAMAGE = ("face found twice",)  # an archive beside what was unpacked from it
 BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """One face on its way into the array; `source` is an entry below the root, or the grey values of a CSV cell."""
-
-    split: str
-    id: str
-    path: str
-    label: str
-    source: Entry | bytes
 
 
 def main() -> None:
     """Write the arrays of one data set."""
     parser = argparse.ArgumentParser(description="Bring every face of one data set to a grey square of one size.")
-    parser.add_argument("dataset", choices=list(SPLITS))
+    parser.add_argument("dataset", choices=list(DATASETS))
     dataset = parser.parse_args().dataset
-    settings = params.load()
-    if dataset == "fer2013":
-        root = Path(settings.data["fer2013"])
-        faces = list(fer2013_faces(root))
-    else:
-        root = CROPS
-        faces = list(korean_faces(list(settings.emotions)))
+    settings, known = params.load(), DATASETS[dataset]
+    root = known.pictures or Path(settings.data[dataset])
+    reader = importlib.import_module(f"stages.datasets.{dataset}")
+    faces: list[Picture] = list(reader.find_pictures(root, list(settings.emotions)))
     # The label, too, so that the Korean crops are read archive by archive.
-    faces.sort(key=lambda face: (SPLITS[dataset].index(face.split), face.label, face.id))
+    faces.sort(key=lambda face: (known.splits.index(face.split), face.label, face.id))
     kept, rejected = write_arrays(
         ARRAYS / dataset,
-        SPLITS[dataset],
+        known.splits,
         faces,
         functools.partial(grey_squares, root=root, image=settings.image),
         settings.image.size,
@@ -82,37 +67,10 @@ def main() -> None:
     check_groups(found - gone, lost, limit, table, NOT_DAMAGE)
 
 
-def fer2013_faces(root: Path) -> Iterator[Face]:
-    """All pictures of FER2013."""
-    try:
-        for picture in fer2013.find_pictures(root):
-            yield Face(picture.split, picture.id, picture.path, picture.label, picture.source)
-    except UserError as error:
-        if root.exists():
-            raise
-        raise UserError(
-            f"{error} Download FER2013 from https://www.kaggle.com/datasets/msambare/fer2013 and set data.fer2013 in "
-            "params.yaml to the folder or the archive."
-        ) from None
-
-
-def korean_faces(emotions: list[str]) -> Iterator[Face]:
-    """All faces that the crop stage kept."""
-    for split, emotion in itertools.product(SPLITS["korean"], emotions):
-        name = f"{split}_{emotion}"
-        table = read_table(CROPS / f"{name}.csv")
-        members = {entry.path: entry for entry in archives.walk(CROPS / f"{name}.zip")}
-        for row in table[table["crop"] != ""].itertuples():
-            if (entry := members.get(str(row.crop))) is None:
-                raise UserError(f"{CROPS / name}.zip lacks {row.crop}, listed in its table; run the crop stage again.")
-            source = Entry(f"{name}.zip", entry.number, entry.path, entry.size, entry.crc)
-            yield Face(split, str(row.id), str(row.path), emotion, source)
-
-
 def write_arrays(
     folder: Path,
     splits: tuple[str, ...],
-    faces: list[Face],
+    faces: list[Picture],
     grey_squares: functools.partial[list[np.ndarray | str]],
     size: int,
     runtime: params.Runtime,
@@ -163,7 +121,7 @@ def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.nd
     if isinstance(source, bytes):
         if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(fer2013.as_picture(source), image.size)
+        return resize(as_square(source), image.size)
     if source.problem:
         raise BadPictureError(source.problem)
     if source.size > image.max_megabytes * 1e6:

@@ -94,7 +94,11 @@ def _class_of(node: ast.expr, known: dict[str, Class]) -> Class | None:
 
 def modules(stage: Path) -> list[Path]:
     """The Python files that a stage or a command of ours runs."""
-    return [path for path in closure(stage) if path.suffix == ".py" and path != Path("stages/runtime/params.py")]
+    return [
+        path
+        for path in closure(stage)
+        if path.suffix == ".py" and path.is_file() and path != Path("stages/runtime/params.py")
+    ]
 
 
 def sections_read_by(stage: Path) -> set[str]:
@@ -103,4 +107,6 @@ def sections_read_by(stage: Path) -> set[str]:
     read = set().union(*(read_in(module) for module in modules(stage) if NEUTRAL not in module.parents))
     sections = {key for owner, key in read if owner is params.Params and key in params.Params.model_fields}
     data_sets = {f"index.{key}" for owner, key in read if owner is params.Index and key in params.Index.model_fields}
+    if (params.Index, "of") in read:
+        data_sets |= {f"index.{key}" for key in params.Index.model_fields}
     return sections - {"index"} | data_sets if data_sets else sections

@@ -18,6 +18,7 @@ from benchmarks import accuracy, crop, detectors, resize, standin, training
 from benchmarks.stage import run_stage
 from demo.models import Model
 from stages.datasets import fer2013
+from stages.datasets.picture import Picture
 from stages.evaluation.bootstrap import Bootstrap
 from stages.faces.box import Box, overlap
 from stages.files.images import decode, upright_size
@@ -154,7 +155,7 @@ def test_no_training_picture_resembles_one_of_the_stand_in(both_sides: Path) -> 
     archive = both_sides / "archive.zip"
     rest = {picture.id for picture in fer2013.find_pictures(both_sides / "both/fer2013/archive.zip")}
 
-    def small(wanted: Callable[[fer2013.Picture], bool]) -> tuple[list[str], np.ndarray]:
+    def small(wanted: Callable[[Picture], bool]) -> tuple[list[str], np.ndarray]:
         ids, shrunk = [], []
         for picture in filter(wanted, fer2013.find_pictures(archive)):
             face = cv2.imdecode(np.frombuffer(standin.content(archive, picture), np.uint8), cv2.IMREAD_GRAYSCALE)

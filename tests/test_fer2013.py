@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from samples import jpeg, noise
 
-from stages.datasets.fer2013 import CLASSES, Picture, as_picture, find_pictures, parse_pixels
+from stages.datasets.fer2013 import CLASSES, find_pictures, parse_pixels
+from stages.datasets.picture import Picture, as_square
 from stages.runtime.errors import UserError
 
 PIXELS = " ".join(str(n % 256) for n in range(48 * 48))
@@ -151,7 +152,7 @@ def test_damaged_csv_in_an_archive(tmp_path: Path) -> None:
 
 
 def test_pixels() -> None:
-    picture = as_picture(parse_pixels(PIXELS))
+    picture = as_square(parse_pixels(PIXELS))
     assert picture.dtype == np.uint8
     assert picture[1, 2] == 50  # row by row
     assert picture[47, 47] == 255

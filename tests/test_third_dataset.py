@@ -1,21 +1,27 @@
-"""A data set that is only added to the catalogue is scored and shown like the others."""
+"""A data set that is only added to the catalogue, with a reader, is taken like the others."""
 
 import json
 import re
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import PARAMS
 from networks import drawn_faces, random_network
+from samples import noise
 
 from stages.datasets import catalog
 from stages.datasets.catalog import Dataset
+from stages.datasets.picture import Picture
 from stages.figures.results import read_evaluation
-from stages.files.tables import write_table
+from stages.files import archives
+from stages.files.tables import read_table, write_table
 from stages.network.model import save_weights
 from tools import table
 
@@ -73,6 +79,39 @@ def three(
     write("manifest/rejected", "archive path reason", [("a.zip", "b.jpg", "split unknown")])
     write("crops/training_happy", "id reason", [(f"korean{n}", "") for n in range(90)])
     assert run_stage("evaluate") == ""
+
+
+def find_toy_pictures(root: Path, emotions: Sequence[str]) -> Iterator[Picture]:
+    """The reader of a data set of `<split>-<emotion>-<number>.png` in one folder."""
+    for entry in archives.walk(root):
+        split, label, number = entry.path.removesuffix(".png").split("-")
+        yield Picture(split, label, f"{split}/{label}/{number}", entry.path, entry)
+
+
+def test_its_reader_and_entry_are_all_that_resize_and_index_need(
+    place: Path, set_params: Callable[..., None], run_stage: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = types.ModuleType("stages.datasets.toy")
+    monkeypatch.setattr(reader, "find_pictures", find_toy_pictures, raising=False)
+    monkeypatch.setitem(sys.modules, reader.__name__, reader)
+    monkeypatch.setitem(catalog.DATASETS, "toy", Dataset("Toy", "Toy faces", ("train", "test"), unit="id"))
+    classes = {emotion: emotion for emotion in EMOTIONS}
+    set_params({"data.toy": "toys", "index.toy": PARAMS["index"]["fer2013"] | {"classes": classes}})
+    Path("toys").mkdir()
+    for number in range(120):
+        name = f"{('train', 'test')[number % 4 == 0]}-{EMOTIONS[number % 3]}-{number}.png"
+        cv2.imwrite(f"toys/{name}", noise(number, 60, 60))
+    Path("toys/train-happy-broken.png").write_bytes(b"x")
+    Path("data/exclude").mkdir(parents=True)
+    Path("data/exclude/toy.txt").touch()
+    assert run_stage("resize", "toy") == ""
+    assert run_stage("index", "toy") == ""
+    merged, rejected = (read_table(Path(f"data/csvs/toy/{name}.csv")) for name in ("merged", "rejected"))
+    assert (len(merged), rejected["reason"].tolist()) == (120, ["not a picture"])
+    assert merged["split"].value_counts()["test"] == 30
+    assert set(merged["split"]) == set(SPLITS)
+    counts = json.loads(Path("metrics/index/toy.json").read_text(encoding="utf-8"))
+    assert counts == {"toy": {"found": 121, "kept": 120, "rejected": 1}}
 
 
 def test_it_is_scored_and_shown(three: None, run_stage: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ Run: python -m tools.deps [--check]
 
 import argparse
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from stages.runtime.errors import UserError, run
 FILE = Path("dvc.yaml")
 STAGES = Path("stages")
 NEUTRAL = STAGES / "runtime"
+KEY = "${key}"  # in dvc.yaml: an instance of a group
 
 
 def main() -> None:
@@ -43,7 +45,9 @@ def with_modules(text: str) -> str:
         start = next(n for n, line in enumerate(lines) if line == f"  {name}:\n")
         first = next(n for n in range(start, len(lines)) if lines[n].strip() == "deps:") + 1
         indent = lines[first - 1].partition("deps:")[0] + "  "
-        lines[first : first + len(old)] = [f"{indent}- {dep}\n" for dep in (*data, *code_of(name))]
+        lines[first : first + len(old)] = [
+            f"{indent}- {dep}\n" for dep in (*data, *code_of(name, definition.get("foreach", [])))
+        ]
     return "".join(lines)
 
 
@@ -52,9 +56,13 @@ def is_code(dep: str) -> bool:
     return Path(dep).parts[0] == STAGES.name
 
 
-def code_of(stage: str) -> list[str]:
-    """The files of ours that a stage's output follows from, as dvc.yaml lists them."""
+def code_of(stage: str, keys: Iterable[str]) -> list[str]:
+    """The files of ours that a stage's output follows from, as dvc.yaml lists them; `keys` are those of a group."""
     files = closure(STAGES / f"{stage}.py")
+    for reader in [file for file in files if KEY in file.name]:
+        # Each instance depends on its own reader, and all on what the readers need.
+        readers = {reader.with_name(reader.name.replace(KEY, key)) for key in keys}
+        files |= set().union(*map(closure, readers)) - readers
     return sorted(path.as_posix() for path in files if NEUTRAL not in path.parents)
 
 
@@ -70,8 +78,8 @@ def closure(module: Path) -> set[Path]:
 
 @cache
 def needs(file: Path) -> frozenset[Path]:
-    """The files of ours that a file imports or names, anywhere in it."""
-    if file.suffix != ".py":
+    """The files of ours that a file imports or names, anywhere in it; the reader of a data set as `${key}.py`."""
+    if file.suffix != ".py" or KEY in file.name:
         return frozenset()
     found: set[Path] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -80,6 +88,9 @@ def needs(file: Path) -> frozenset[Path]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             found |= set(modules([base, *(f"{base}.{alias.name}" for alias in node.names)]))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            name = re.sub(r"\{\w+\}", KEY, ast.unparse(node.args[0]).removeprefix("f").strip("'\""))
+            found.add(Path(name.replace(".", "/") + ".py"))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value[:80]:
             # A file beside the module, such as a template.
             beside = file.parent / node.value

@@ -13,12 +13,20 @@ class Dataset(NamedTuple):
     title: str  # what the report calls it
     splits: tuple[str, ...]  # as the data set itself is divided: an array each
     unit: str  # column of merged.csv that is resampled as a whole: person, or id where nobody is named
+    pictures: Path | None = None  # where its reader finds the faces; without, where `data:` in params.yaml says
     manifest: Path | None = None  # folder in which `rename` says more of each photo and person
 
 
 DATASETS = {
     "fer2013": Dataset("FER2013", "FER2013", ("train", "test"), unit="id"),
-    "korean": Dataset("Korean", "Korean faces", aihub.SPLITS, unit="person", manifest=Path("data/manifest")),
+    "korean": Dataset(
+        "Korean",
+        "Korean faces",
+        aihub.SPLITS,
+        unit="person",
+        pictures=Path("data/crops"),
+        manifest=Path("data/manifest"),
+    ),
 }
 
 

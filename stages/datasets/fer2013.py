@@ -3,13 +3,11 @@
 import csv
 import dataclasses
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from stages.datasets import emotion_words
+from stages.datasets.picture import Picture
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_picture, is_read, refuse_closed
@@ -26,32 +24,29 @@ SPLITS = {
     **dict.fromkeys(("test", "testing", "publictest", "privatetest"), "test"),
 }
 SIDE = 48
+ADVICE = (
+    "Download FER2013 from https://www.kaggle.com/datasets/msambare/fer2013 and set data.fer2013 in params.yaml to the "
+    "folder or the archive."
+)
 NO_PLACE = "split not known"
 NO_CLASS = "class not known"
 TOO_DEEP = "folder too deep"
 SAME_NAME = "another face of the same name"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of FER2013 and where its pixels are: an entry of the data set, or the grey values of a CSV cell."""
-
-    split: str  # train, test: the array that it goes into; a validation folder's pictures go into train
-    label: str  # one of CLASSES; "" if the data set does not say
-    id: str  # <train|validation|test>/<class>/<name>: a file name alone occurs in two classes
-    path: str
-    source: Entry | bytes
-
-
-def find_pictures(root: Path) -> Iterator[Picture]:
+def find_pictures(root: Path, emotions: Sequence[str] = ()) -> Iterator[Picture]:
     """Yield the pictures below `root`: a folder, a zip archive, or a CSV file alone, in a folder or in an archive.
 
-    A picture that cannot be placed is an entry whose `problem` says why.
+    All classes are found, whatever the `emotions` of the pipeline. The split of a picture is train or test; those of a
+    third folder go into train, and their id says validation. A picture that cannot be placed is an entry whose
+    `problem` says why.
 
     Raises:
         UserError: nothing at `root`, no FER2013 in any of the layouts, an archive that cannot be looked into, a damaged
             CSV file, a misspelt class, or a validation folder without a test folder.
     """
+    if not root.exists():
+        raise UserError(f"{root} does not exist. {ADVICE}")
     entries = list(archives.walk(root))
     refuse_closed(root, entries)
     pictures = _distinct(root, [_placed(entry) for entry in entries if is_picture(root, entry)])
@@ -66,9 +61,7 @@ def find_pictures(root: Path) -> Iterator[Picture]:
         raise UserError(
             f"No FER2013 in {root.resolve()}: looked in all folders and zip archives for train/<class>/*.jpg and "
             f"test/<class>/*.jpg with the classes {', '.join(CLASSES)}, and for {CSV_NAMES[0]} or {CSV_NAMES[1]}; "
-            f"{len(pictures):,} other pictures are there. Download it from "
-            "https://www.kaggle.com/datasets/msambare/fer2013 and set data.fer2013 in params.yaml to the folder or the "
-            "archive."
+            f"{len(pictures):,} other pictures are there. {ADVICE}"
         )
     yield from pictures
     if not placed:
@@ -178,8 +171,3 @@ def parse_pixels(text: str) -> bytes:
     except ValueError:
         return b""
     return values if len(values) == SIDE * SIDE else b""
-
-
-def as_picture(values: bytes) -> np.ndarray:
-    """What `parse_pixels` returned as a grey picture, uint8 (48, 48)."""
-    return np.frombuffer(values, np.uint8).reshape(SIDE, SIDE)

@@ -152,6 +152,10 @@ class Index(Section):
     fer2013: Pictures
     korean: People
 
+    def of(self, dataset: str) -> Pictures | People:
+        """The entry of a data set."""
+        return dict(self)[dataset]  # type: ignore[no-any-return]
+
 
 class Model(Section):
     """`model:`"""

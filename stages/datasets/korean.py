@@ -1,0 +1,29 @@
+"""The Korean faces as the stage `crop` has cut them out: data/crops/<split>_<emotion>.zip, and a table beside each."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stages.datasets import aihub
+from stages.datasets.picture import Picture
+from stages.files import archives
+from stages.files.archives import Entry
+from stages.files.tables import read_table
+from stages.runtime.errors import UserError
+
+
+def find_pictures(root: Path, emotions: Sequence[str]) -> Iterator[Picture]:
+    """Yield the faces that were cut out, archive by archive, in the folder `root`.
+
+    Raises:
+        UserError: a table is missing, or names a face that its archive lacks.
+    """
+    for split, emotion in itertools.product(aihub.SPLITS, emotions):
+        name = f"{split}_{emotion}"
+        table = read_table(root / f"{name}.csv")
+        members = {entry.path: entry for entry in archives.walk(root / f"{name}.zip")}
+        for row in table[table["crop"] != ""].itertuples():
+            if (entry := members.get(str(row.crop))) is None:
+                raise UserError(f"{root / name}.zip lacks {row.crop}, listed in its table; run the crop stage again.")
+            source = Entry(f"{name}.zip", entry.number, entry.path, entry.size, entry.crc)
+            yield Picture(split, emotion, str(row.id), str(row.path), source)
