@@ -24,11 +24,10 @@ from stages.faces.cutting import choose_face, cut_face, reference_box, square_ar
 from stages.faces.detection import find_faces
 from stages.files.archives import write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
-from stages.files.metrics import account
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params, resume
 from stages.runtime.errors import run
-from stages.runtime.limits import check_share
+from stages.runtime.limits import account, check_share
 
 CROPS = Path("data/crops")
 COLUMNS = ["id", "path", "width", "height", "method", "left", "top", "side", "overlap", "crop", "reason"]

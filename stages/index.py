@@ -30,11 +30,11 @@ from stages.datasets.counts import split_sizes
 from stages.datasets.labelling import label_people, label_pictures
 from stages.datasets.labels import understood
 from stages.files.arrays import open_array, stream_array
-from stages.files.metrics import account, write_metrics
+from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_groups, check_share
+from stages.runtime.limits import account, check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 CSVS = Path("data/csvs")
@@ -178,8 +178,9 @@ def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable:
         rejected |= {"rename": len(read_table(manifest / "rejected.csv")), "crop": int((~cropped).sum())}
         found = len(photos) + rejected["rename"]
     stages = [f"by {stage}" for stage, count in rejected.items() for _ in range(count)]
-    counts = account(f"{dataset} from the raw pictures on", found, int((reasons == "").sum()), stages)
-    return counts | {"rejected": len(stages)}
+    kept = int((reasons == "").sum())
+    account(f"{dataset} from the raw pictures on", found, kept, stages)
+    return {"found": found, "kept": kept, "rejected": len(stages)}
 
 
 def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:

@@ -19,11 +19,10 @@ from stages.datasets.manifest import COLUMNS, Photos
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import is_picture, refuse_closed
-from stages.files.metrics import account
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import check_groups, check_share, majority_needed
+from stages.runtime.limits import account, check_groups, check_share, majority_needed
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)

@@ -26,11 +26,10 @@ from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
 from stages.files.images import BadPictureError, network_picture, resize
-from stages.files.metrics import account
 from stages.files.tables import write_table
 from stages.runtime import engine, params
 from stages.runtime.errors import run
-from stages.runtime.limits import check_groups, check_share
+from stages.runtime.limits import account, check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 NOT_DAMAGE = ("face found twice",)  # an archive beside what was unpacked from it

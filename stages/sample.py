@@ -19,9 +19,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from stages.files.replacing import replacing
 from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
+from stages.runtime.replacing import replacing
 from stages.synthetic import fer2013_archive, korean_download
 
 FER_ARCHIVE = Path("data/sample/fer2013/archive.zip")

@@ -11,8 +11,8 @@ import pytest
 from stages.files.archives import write_zip
 from stages.files.arrays import ArrayWriter
 from stages.files.metrics import write_metrics
-from stages.files.replacing import replacing
 from stages.files.tables import write_table
+from stages.runtime.replacing import replacing
 
 
 def array(path: Path) -> None:

@@ -15,6 +15,7 @@ SHOWN_BY = {
     "errors": ["test_params.test_errors_are_one_sentence"],  # it says what went wrong, and the stage stops
     "limits": ["test_limits.test_crop_keeps_its_parts"],  # the outputs are written, and the stage stops
     "params": ["test_params.test_checking_changes_no_value"],
+    "replacing": ["test_replacing.test_a_linked_cache_is_not_written_through"],
     "resume": [
         "test_crop.test_killed_run_goes_on",
         "test_interrupted.test_killed_at_twenty_random_moments",

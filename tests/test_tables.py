@@ -5,7 +5,7 @@ import pytest
 
 from stages.files import metrics, tables
 from stages.runtime.errors import UserError
-from stages.runtime.limits import check_share
+from stages.runtime.limits import account, check_share
 
 TEXTS = [
     "",
@@ -54,7 +54,7 @@ def test_missing_table_says_what_to_do(place) -> None:
 
 
 def test_account(capsys) -> None:
-    result = metrics.account("photos", 4, 1, ["too small", "broken", "too small"])
+    result = account("photos", 4, 1, ["too small", "broken", "too small"])
     assert result == {"found": 4, "kept": 1, "rejected": {"broken": 1, "too small": 2}}
     assert capsys.readouterr().out == "photos: 4 found = 1 kept + 3 rejected\n  1 broken\n  2 too small\n"
 
@@ -62,11 +62,11 @@ def test_account(capsys) -> None:
 @pytest.mark.parametrize(("found", "kept"), [(5, 1), (3, 1), (4, 2)])
 def test_an_account_that_does_not_add_up_is_a_fault(found: int, kept: int) -> None:
     with pytest.raises(RuntimeError, match=f"photos: {found} found, but {kept} kept and 3 rejected"):
-        metrics.account("photos", found, kept, ["a", "b", "c"])
+        account("photos", found, kept, ["a", "b", "c"])
 
 
 def test_too_many_rejected(capsys) -> None:
-    counts_ = metrics.account("photos", 10, 6, ["broken", "not used", "not used", "small"])
+    counts_ = account("photos", 10, 6, ["broken", "not used", "not used", "small"])
     listed = Path("data/rejected.csv")
     check_share("photos", counts_, 0.25, listed, ["not used"])  # 2 of 8
     with pytest.raises(UserError) as caught:
@@ -75,7 +75,7 @@ def test_too_many_rejected(capsys) -> None:
     assert "limits.max_rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
     with pytest.raises(UserError, match=r"4 of 10 rejected, 2 of them for the reason 'not used'"):
         check_share("photos", counts_, 0.39, listed)
-    check_share("none", metrics.account("none", 0, 0, []), 0, listed)
+    check_share("none", account("none", 0, 0, []), 0, listed)
 
 
 def test_metrics_file(place) -> None:

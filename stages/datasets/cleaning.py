@@ -15,7 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
+from stages.datasets.people import GROUP
 from stages.runtime.errors import UserError
 
 SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
@@ -127,3 +130,23 @@ def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: floa
                 likeness = np.maximum(flat[part] @ others, mirrored[part] @ others).max(axis=1, initial=-1)
                 reasons.iloc[part[likeness > correlation]] = NEAR_TWIN[later]
     return reasons
+
+
+def near_duplicate_groups(ids: pd.Series, thumbnail: np.ndarray, correlation: float) -> list[str]:
+    """For each picture the name of its group: all that resemble one another, directly or by way of others.
+
+    `thumbnail` is what `thumbnails` gives; two pictures resemble each other above this
+    `correlation`, as they are or mirrored. On 17,178 pictures of FER2013 the largest group at 0.93 has 19.
+    """
+    flat, mirrored = (view.reshape(-1, THUMBNAIL**2) for view in (thumbnail, thumbnail[:, :, ::-1]))
+    pairs = []
+    # In parts, so that memory does not grow with the square of their number.
+    for start in range(0, len(flat), 1000):
+        part = slice(start, start + 1000)
+        alike = np.maximum(flat[part] @ flat[start:].T, mirrored[part] @ flat[start:].T) > correlation
+        pairs.append(np.argwhere(alike) + start)
+    first, second = np.concatenate([np.empty((0, 2), int), *pairs]).T
+    size = (len(flat), len(flat))
+    _, group = connected_components(coo_matrix((np.ones(len(first), bool), (first, second)), size), directed=False)
+    names = ids.groupby(group).min()
+    return [f"{GROUP}{names[number]}" for number in group]

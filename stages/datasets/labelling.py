@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS
-from stages.datasets.cleaning import share_of, thumbnails
+from stages.datasets.cleaning import near_duplicate_groups, share_of, thumbnails
 from stages.datasets.labels import ANNOTATORS, majority
-from stages.datasets.people import INFLATED, near_duplicate_groups
+from stages.datasets.people import INFLATED
 from stages.files.arrays import stream_array
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError

@@ -6,8 +6,8 @@ from pathlib import Path
 import onnx
 
 from stages.deployment.model_card import ModelCard, to_texts
-from stages.files.replacing import replacing
 from stages.network.backend import keras
+from stages.runtime.replacing import replacing
 
 INPUT, OUTPUT = "picture", "probability"
 

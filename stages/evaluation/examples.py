@@ -9,10 +9,10 @@ import pandas as pd
 
 from stages.evaluation.saliency import occlusion
 from stages.files.arrays import ArrayWriter
-from stages.files.replacing import replacing
 from stages.files.tables import write_table
 from stages.network.backend import keras
 from stages.network.inputs import Faces
+from stages.runtime.replacing import replacing
 
 MISTAKES = 4  # of each emotion
 KINDS = ("mistake", "typical")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stages.figures.colours import BLUE, GREEN, ORANGE, PURPLE
-from stages.files.replacing import replacing
+from stages.runtime.replacing import replacing
 
 # Each series has a shape of its own, too.
 BEFORE, AFTER, THIRD, FOURTH = ORANGE, BLUE, GREEN, PURPLE

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.files.images import shrink
-from stages.files.replacing import replacing
+from stages.runtime.replacing import replacing
 
 WIDTH = 1200  # of a sheet, in pixels, as all lengths here
 GAP = 10

@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 
 from stages.files.images import encode_jpeg
-from stages.files.replacing import replacing
+from stages.runtime.replacing import replacing
 
 TEMPLATE = Path(__file__).parent / "page.html"
 

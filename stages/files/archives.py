@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NoReturn
 
-from stages.files.replacing import replacing
 from stages.runtime.errors import UserError
+from stages.runtime.replacing import replacing
 
 LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
 

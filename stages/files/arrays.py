@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stages.files.replacing import replacing
 from stages.runtime.errors import require
+from stages.runtime.replacing import replacing
 
 
 class ArrayWriter:

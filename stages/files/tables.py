@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from stages.files.replacing import replacing
 from stages.runtime.errors import require
+from stages.runtime.replacing import replacing
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

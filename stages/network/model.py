@@ -6,12 +6,12 @@ from pathlib import Path
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from stages.files.replacing import replacing
 from stages.network.backend import keras
 from stages.network.inputs import Faces
 from stages.network.normalization import FusedBatchNormalization, plain
 from stages.runtime.errors import UserError, require
 from stages.runtime.params import Model
+from stages.runtime.replacing import replacing
 
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
 

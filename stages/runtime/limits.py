@@ -1,4 +1,4 @@
-"""When a stage gives up: more was rejected than `limits:` in params.yaml allows."""
+"""What a stage says of its pictures: how many were found, kept and rejected; and when it gives up over that."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -7,6 +7,21 @@ from typing import Any
 
 from stages.runtime import params
 from stages.runtime.errors import UserError
+
+
+def account(name: str, found: int, kept: int, reasons: Iterable[str]) -> dict[str, Any]:
+    """Print and return `{"found", "kept", "rejected": {reason: count}}`; `reasons` holds one item for each rejection.
+
+    Raises:
+        RuntimeError: found is not kept + rejected, which would be a fault of ours.
+    """
+    rejected = dict(sorted(Counter(reasons).items()))
+    if found != kept + sum(rejected.values()):
+        raise RuntimeError(f"{name}: {found} found, but {kept} kept and {sum(rejected.values())} rejected")
+    print(f"{name}: {found:,} found = {kept:,} kept + {sum(rejected.values()):,} rejected")
+    for reason, count in rejected.items():
+        print(f"  {count:,} {reason}")
+    return {"found": found, "kept": kept, "rejected": rejected}
 
 
 def check_share(name: str, counts: dict[str, Any], limit: float, table: Path, not_damage: Collection[str] = ()) -> None:
