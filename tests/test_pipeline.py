@@ -88,13 +88,8 @@ if "OPENED_BY" in os.environ:
 """
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it.
-
-    It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
-    """
-    folder = Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built")) / "repository"
+def tiny_repository(folder: Path) -> Path:
+    """The working tree as a repository of its own, with a tiny sample; nothing has run in it."""
     files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
     for name in files:
         if (ROOT / name).is_file():
@@ -102,11 +97,21 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shrink(folder / "params.yaml")
-    hook = tmp_path_factory.mktemp("hook")
-    (hook / "sitecustomize.py").write_text(OPENED, encoding="utf-8")
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "tiny")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it.
+
+    It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
+    """
+    folder = tiny_repository(Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built")) / "repository")
+    hook = tmp_path_factory.mktemp("hook")
+    (hook / "sitecustomize.py").write_text(OPENED, encoding="utf-8")
     # Beside the repository, so that git does not see it.
     watched = {"PYTHONPATH": str(hook), "OPENED": str(folder.with_name("opened.txt"))}
     assert stages_run(run(folder, "dvc", "repro", environment=watched)) == EVERYTHING
