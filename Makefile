@@ -1,4 +1,4 @@
-# `make` alone lists the targets. On Windows see README.md: each target is two or three commands.
+# `make` alone lists the targets. On Windows see docs/troubleshooting.md#installing: each target is two or three commands.
 PYTHON ?= python3
 # `cmd: python ...` in dvc.yaml means the first python on PATH; UTF-8 whatever the locale, for file names in Hangul.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

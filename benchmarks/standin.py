@@ -2,7 +2,7 @@
 
 A third of the test pictures of the five emotions is distorted in one fixed, heavy way and packed as AI-Hub 82 arrives,
 each picture as a person of its own; FER2013 without these pictures, and without those of its train folder that resemble
-one of them (`index.fer2013.near_twin`), is the other side. What the studies then say of
+one of them (`index.fer2013.near_duplicate`), is the other side. What the studies then say of
 transfer and forgetting, they say of real faces and real labels, but of a drawn difference between the populations.
 Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets import fer2013
-from stages.datasets.cleaning import near_twin_reasons, share_of, thumbnails
+from stages.datasets.cleaning import near_duplicate_reasons, share_of, thumbnails
 from stages.datasets.picture import Picture
 from stages.faces.box import Box
 from stages.files import archives
@@ -50,7 +50,7 @@ def main() -> None:
     pictures = [picture for picture in fer2013.find_pictures(arguments.archive) if picture.label]
     classes = params.load().index.fer2013.classes
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
-    left_out = near_twins(arguments.archive, pictures, chosen)
+    left_out = near_duplicates(arguments.archive, pictures, chosen)
     names = params.load().emotions
     labels = [names[str(classes[picture.label])] for picture in chosen]
     # The archives of an emotion lie together, in AI-Hub's order.
@@ -70,7 +70,7 @@ def is_chosen(picture: Picture) -> bool:
     return picture.split == "test" and share_of(picture.id, SEED) < SHARE
 
 
-def near_twins(root: Path, pictures: list[Picture], chosen: list[Picture]) -> set[str]:
+def near_duplicates(root: Path, pictures: list[Picture], chosen: list[Picture]) -> set[str]:
     """The ids of the pictures in the train folder that resemble one of the `chosen`, which `index` could not see."""
     compared, faces = [], []
     for picture in [*(picture for picture in pictures if picture.split == "train"), *chosen]:
@@ -79,7 +79,7 @@ def near_twins(root: Path, pictures: list[Picture], chosen: list[Picture]) -> se
             compared.append(picture)
     correlation = params.load().index.fer2013.near_duplicate
     splits = pd.Series([picture.split for picture in compared])
-    reasons = near_twin_reasons(splits, thumbnails(faces), correlation)
+    reasons = near_duplicate_reasons(splits, thumbnails(faces), correlation)
     return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}
 
 
