@@ -2,8 +2,8 @@
 
 A third of the test pictures of the five emotions is distorted in one fixed, heavy way and packed as AI-Hub 82 arrives,
 each picture as a person of its own; FER2013 without these pictures, and without those of its train folder that resemble
-one of them (`index.fer2013.near_duplicate`), is the other side. What the studies then say of
-transfer and forgetting, they say of real faces and real labels, but of a drawn difference between the populations.
+one of them (`index.fer2013.near_duplicate`), is the other side. Studies on it measure
+transfer and forgetting on real faces and real labels, but across a drawn difference between the populations.
 Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets import fer2013
-from stages.datasets.cleaning import near_duplicate_reasons, share_of, thumbnails
+from stages.datasets.cleaning import near_twin_reasons, share_of, thumbnails
 from stages.datasets.picture import Picture
 from stages.faces.box import Box
 from stages.files import archives
@@ -79,7 +79,7 @@ def near_duplicates(root: Path, pictures: list[Picture], chosen: list[Picture]) 
             compared.append(picture)
     correlation = params.load().index.fer2013.near_duplicate
     splits = pd.Series([picture.split for picture in compared])
-    reasons = near_duplicate_reasons(splits, thumbnails(faces), correlation)
+    reasons = near_twin_reasons(splits, thumbnails(faces), correlation)
     return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}
 
 

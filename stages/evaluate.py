@@ -20,9 +20,9 @@ from stages.datasets.catalog import DATASETS
 from stages.datasets.people import INFLATED, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
+from stages.evaluation.demographics import people_tables, with_people
 from stages.evaluation.examples import write_examples
 from stages.evaluation.paired import differences
-from stages.evaluation.people import people_tables, with_people
 from stages.evaluation.reliability import chance_calibration_error, reliability
 from stages.evaluation.robustness import DistortedFaces, distortions, some_faces
 from stages.evaluation.scores import ALL, confusion, resampled_scores, scores

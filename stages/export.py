@@ -1,8 +1,8 @@
 """Write both models, before and after transfer, as files that other programs can use.
 
 In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and the arrays, to fit a temperature
-and to compare the forms on the validation split; metrics/evaluate.json; the names in data/sample/, to say whether
-the faces are drawn.
+and to compare each file with its network, both on the validation split; metrics/evaluate.json; the names in
+data/sample/, to say whether the faces are drawn.
 Out: data/export/{before,after}.onnx, each with a model card inside (stages/deployment/model_card.py).
 Run: python -m stages.export
 
@@ -44,7 +44,7 @@ class Origin(NamedTuple):
     dataset: str
 
 
-MODELS = {
+ORIGINS = {
     "before": Origin(Path("data/models/pretrain.weights.h5"), "fer2013"),
     "after": Origin(Path("data/models/transfer.weights.h5"), "korean"),
 }
@@ -55,19 +55,20 @@ def main() -> None:
     settings = params.load()
     use_threads(settings.model.threads)
     emotions = list(settings.emotions)
-    validation = {source.dataset: faces_of(source.dataset, emotions) for source in MODELS.values()}
+    validation = {source.dataset: faces_of(source.dataset, emotions) for source in ORIGINS.values()}
+    is_drawn = {dataset: drawn(dataset) for dataset in validation}
     pictures = np.concatenate([some_pictures(faces) for faces in validation.values()])
     digests = {"params": digest_of_params(settings)} | {
         dataset: digest_of_data(dataset, faces.files) for dataset, faces in validation.items()
     }
     if not people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"]):
         digests["korean people"] = INFLATED
-    for name, source in MODELS.items():
+    for name, source in ORIGINS.items():
         faces, path = validation[source.dataset], EXPORT / f"{name}.onnx"
         network = model.for_prediction(settings.model, faces.size, len(emotions), source.weights)
         temperature = round(fit_temperature(faces.label, model.predict(network, faces)), 4)
         # A shipped network was not trained on what lies here.
-        drawn_faces = drawn(source.dataset) and not (name == "before" and settings.pretrain.weights)
+        drawn_faces = is_drawn[source.dataset] and not (name == "before" and settings.pretrain.weights)
         card = ModelCard(
             name=name,
             drawn=drawn_faces,
@@ -77,7 +78,9 @@ def main() -> None:
             export=settings.export,
             temperature=temperature,
             # What it makes of drawn faces says nothing of a model of photos, and the other way round.
-            recognised=read_recognised(name, emotions, [other for other in validation if drawn(other) == drawn_faces]),
+            recognised=read_recognised(
+                name, emotions, [other for other in validation if is_drawn[other] == drawn_faces]
+            ),
             provenance=digests | {"weights": digest(source.weights)},
         )
         write_onnx(network, card, path)
@@ -113,7 +116,7 @@ def digest_of_params(settings: params.Params) -> str:
 
 
 def digest_of_data(dataset: str, arrays: list[Path]) -> str:
-    """SHA-256 of those of a data set's index and of these arrays of pictures."""
+    """SHA-256 of the digests of a data set's merged.csv and of these arrays of pictures."""
     paths = [Path("data/csvs") / dataset / "merged.csv", *arrays]
     return hashlib.sha256("".join(map(digest, paths)).encode()).hexdigest()
 

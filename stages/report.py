@@ -17,7 +17,7 @@ import pandas as pd
 from stages.datasets.catalog import MODELS, titled
 from stages.datasets.counts import counts, splits
 from stages.datasets.people import INFLATED, people_known
-from stages.figures import charts, page, study
+from stages.figures import charts, page, study_table
 from stages.figures.results import by_model, read_evaluation, read_figures
 from stages.figures.sections import dataset_section, draw
 from stages.files.images import decode, shrink
@@ -59,7 +59,7 @@ def main() -> None:
         "counts": [(dataset.name, count) for name, dataset in sets.items() for count in counts(name)],
         "splits": sizes,
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
-        "studies": [study_section(path) for path in sorted(study.FOLDER.glob("*.csv"))],
+        "studies": [study_section(path) for path in sorted(study_table.FOLDER.glob("*.csv"))],
     }
     page.render(REPORT, content)
     print(f"{REPORT}: {REPORT.stat().st_size / 1e6:.1f} MB")
@@ -99,13 +99,13 @@ def sheet(path: Path) -> str:
 def study_section(path: Path) -> dict[str, Any]:
     """A study's table and picture."""
     table = read_figures(path)
-    heading, *lines = study.cells(table)
-    description = f"study {path.stem}: accuracy by {', '.join(study.keys_of(table))}"
+    heading, *lines = study_table.cells(table)
+    description = f"study {path.stem}: accuracy by {', '.join(study_table.keys_of(table))}"
     return {
         "name": path.stem,
         "heading": heading,
         "lines": lines,
-        "chart": charts.svg(study.draw(table, path.stem), description),
+        "chart": charts.svg(study_table.draw(table, path.stem), description),
     }
 
 

@@ -88,9 +88,10 @@ def write_arrays(
             for face, picture in zip(
                 chosen, tqdm(pictures, desc=split, unit="face", mininterval=1, total=len(chosen)), strict=True
             ):
-                reason = picture if isinstance(picture, str) else "face found twice" if face.id in seen else ""
-                if reason or isinstance(picture, str):
-                    rejected.append((face.path, face.label, reason))
+                if face.id in seen and not isinstance(picture, str):
+                    picture = "face found twice"
+                if isinstance(picture, str):
+                    rejected.append((face.path, face.label, picture))
                 else:
                     seen.add(face.id)
                     rows.append((array.append(picture), face.id, face.path, face.label))

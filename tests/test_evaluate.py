@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.evaluate import recognised, rows_of_test
-from stages.evaluation.people import with_people
+from stages.evaluation.demographics import with_people
 from stages.files.tables import read_table, write_table
 
 CSV = Path("merged.csv")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stages.figures import charts
-from stages.figures.study import cells, draw, markdown
+from stages.figures.study_table import cells, draw, markdown
 from stages.runtime.errors import UserError
 from tools import study
 from tools.study import Run, ran, read_runs, summary

@@ -73,7 +73,7 @@ def recalls(metrics: dict[str, Any]) -> Figures:
 
 
 def by_emotion(figures: dict[str, Any]) -> dict[str, float]:
-    """The recall of each emotion; up to version 1 each emotion had other figures, too."""
+    """The recall of each emotion; in an older evaluate.json each emotion has other figures, too."""
     several = {name: value["recall"] for name, value in figures.items() if isinstance(value, dict)}
     return several or {name: value for name, value in figures.items() if name != "accuracy"}
 

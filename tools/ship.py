@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from demo.models import Model
 from stages.deployment.model_card import to_texts
-from stages.export import EXPORT, MODELS, digest, digest_of_data, digest_of_params, faces_of
+from stages.export import EXPORT, ORIGINS, digest, digest_of_data, digest_of_params, faces_of
 from stages.pretrain import CSV
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
@@ -29,7 +29,7 @@ def main() -> None:
     """Ship the model that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of the files in weights/")
-    parser.add_argument("model", choices=list(MODELS), help="before or after transfer")
+    parser.add_argument("model", choices=list(ORIGINS), help="before or after transfer")
     arguments = parser.parse_args()
     for path in ship(arguments.name, arguments.model, revision()):
         print(path)
@@ -60,7 +60,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     Raises:
         UserError: the model is missing, was trained on drawn faces, or was made from other weights, data or params.
     """
-    source, weights = EXPORT / f"{model}.onnx", MODELS[model].weights
+    source, weights = EXPORT / f"{model}.onnx", ORIGINS[model].weights
     if not source.exists() or not weights.exists():
         raise UserError(f"{source} or {weights} is missing; make them with `dvc repro export`.")
     card, settings = Model(source).card, params.load()
@@ -69,7 +69,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     if card.provenance["params"] != digest_of_params(settings):
         raise UserError(f"params.yaml is not as it was when {source} was made; make it again with `dvc repro export`.")
     emotions = list(settings.emotions)
-    datasets = [origin.dataset for origin in MODELS.values()]
+    datasets = [origin.dataset for origin in ORIGINS.values()]
     if any(card.provenance[name] != digest_of_data(name, faces_of(name, emotions).files) for name in datasets):
         raise UserError(f"data/ is not as it was when {source} was made; make it again with `dvc repro export`.")
     if card.drawn:
@@ -83,11 +83,16 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
     content = onnx.load_model_from_string(source.read_bytes())
     card = card.model_copy(update={"name": name, "provenance": card.provenance | {"git": commit, "model": model}})
     onnx.helper.set_model_props(content, to_texts(card))
-    copies[0].write_bytes(content.SerializeToString(deterministic=True))
-    shutil.copyfile(weights, copies[1])
-    with open(copies[2], "w", encoding="utf-8") as file:
-        file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
-        YAML().dump(preset(model, settings).model_dump(exclude_none=False), file)
+    try:
+        copies[0].write_bytes(content.SerializeToString(deterministic=True))
+        shutil.copyfile(weights, copies[1])
+        with open(copies[2], "w", encoding="utf-8") as file:
+            file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
+            YAML().dump(preset(model, settings).model_dump(), file)
+    except BaseException:
+        for path in copies:  # some of three files would only be in the way of the next try
+            path.unlink(missing_ok=True)
+        raise
     return copies
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from stages.figures import charts
-from stages.figures.study import FOLDER, draw, markdown
+from stages.figures.study_table import FOLDER, draw, markdown
 from stages.files.tables import write_table
 from stages.runtime.errors import UserError, run
 
@@ -62,9 +62,11 @@ def main() -> None:
     parser.add_argument("name", metavar="NAME", help="of the files in docs/studies")
     parser.add_argument("keys", metavar="KEY", nargs="+", help="a value of params.yaml, such as finetune.lr")
     arguments = parser.parse_args()
-    shown = subprocess.run(
-        [sys.executable, "-m", "dvc", "exp", "show", "--json"], capture_output=True, encoding="utf-8", check=False
-    )
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
+    try:
+        shown = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=600)
+    except subprocess.TimeoutExpired:
+        raise UserError("`dvc exp show` did not end within ten minutes; is another dvc command at work?") from None
     if shown.returncode:
         raise UserError(f"`dvc exp show` failed: {shown.stderr.strip()}")
     table = summary(read_runs(json.loads(shown.stdout), arguments.stage, read_lock), arguments.keys)

@@ -23,7 +23,7 @@ from stages.runtime.replacing import replacing
 # Each series has a shape of its own, too.
 BEFORE, AFTER, THIRD, FOURTH = ORANGE, BLUE, GREEN, PURPLE
 MARKERS = {BEFORE: "s", AFTER: "o", THIRD: "^", FOURTH: "D"}
-MODELS = {"before": BEFORE, "after": AFTER}
+MODEL_COLOURS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"
 # What each colour is called in the page's style sheet, which has others for a dark screen.
 THEME = {
@@ -95,7 +95,7 @@ def bars(title: str, names: Sequence[str], models: Mapping[str, tuple[Values, Va
     for (name, (value, low, high)), shift in zip(models.items(), (-0.2, 0.2), strict=True):
         whiskers = np.maximum(0, [np.subtract(value, low), np.subtract(high, value)])
         axes.barh(
-            places + shift, value, 0.38, color=MODELS[name], label=f"{name} transfer", xerr=whiskers,
+            places + shift, value, 0.38, color=MODEL_COLOURS[name], label=f"{name} transfer", xerr=whiskers,
             error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2},
         )  # fmt: skip
         for place, number, end in zip(places, value, high, strict=True):
@@ -133,7 +133,7 @@ def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]])
     figure, axes = _axes(3.9, title)
     axes.plot((0, 100), (0, 100), color=INK, linewidth=1, linestyle=":", label="confidence = accuracy")
     for name, (confidence, accuracy, faces) in models.items():
-        colour = MODELS[name]
+        colour = MODEL_COLOURS[name]
         x, y = 100 * np.asarray(confidence), 100 * np.asarray(accuracy)
         axes.plot(x, y, color=colour, linewidth=1, alpha=0.5)
         # The area of a marker is the share of the faces.
@@ -182,7 +182,7 @@ def panels(
     for axes, name, number in zip(grid.flat, names, range(len(names)), strict=False):
         for model, by_name in models.items():
             x, value, low, high = by_name[number]
-            colour = MODELS[model]
+            colour = MODEL_COLOURS[model]
             label = f"{model} transfer" if number == 0 else None
             axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
             axes.plot(x, value, color=colour, marker=MARKERS[colour], markersize=3.5, label=label)

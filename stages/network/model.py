@@ -21,6 +21,12 @@ def for_training(settings: Model, classes: int) -> keras.Model:
     return vgg(settings, settings.input_size, classes, training=True)
 
 
+def for_teaching(settings: Model, classes: int) -> keras.Model:
+    """The same network for a teacher: it answers inside tf.data, which runs on the processor, GPU or not."""
+    with keras.device("cpu:0"):
+        return for_training(settings, classes)
+
+
 def for_prediction(settings: Model, size: int, classes: int, weights: Path) -> keras.Model:
     """The same network as it is used: for whole pictures of `size` pixels, with `weights` from `save_weights`."""
     network = vgg(settings, size, classes, training=False)

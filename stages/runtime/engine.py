@@ -33,8 +33,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 KILLED = (
-    "A worker process was killed, mostly for want of memory. Lower runtime.workers in params.yaml and run the same "
-    "command again."
+    "A worker process was killed, usually because memory ran out. Lower runtime.workers in params.yaml and run the "
+    "same command again."
 )
 CLOSING = 10  # seconds for the end of a cluster
 # The threads of a Dask worker share what is open and loaded, and a cascade is not thread-safe.
@@ -76,7 +76,7 @@ def _on_processes(function: Callable[[Item], Result], items: Iterable[Item], run
     ):
 
         def at_work() -> int:
-            # Whoever waits for a frozen one waits in vain, however many the others are.
+            # A frozen one never returns its result, however many others run.
             return 0 if any(map(_is_frozen, processes())) else total
 
         try:

@@ -25,7 +25,7 @@ def run(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who reads us, such as `head`, has enough; Python would try once more at its end.
+        # The reader, such as `head`, closed the pipe; Python would try to write once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # as the shell says of a program that SIGPIPE ended
     except UserError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.faces.box import Box
 from stages.synthetic.drawing import Light, Look, View, draw_face, project
-from stages.synthetic.people import fer_expression, fer_look, korean_expression, korean_look
+from stages.synthetic.populations import fer_expression, fer_look, korean_expression, korean_look
 
 FER_SIZE = 48
 FER_OVERSAMPLING = 3

@@ -15,7 +15,7 @@ import numpy as np
 from stages.synthetic.camera import FER_SIZE, fer_picture
 from stages.synthetic.packing import DATE, stable
 
-# Share of each emotion, percent: disgust and fear stay few, as they are no class by default.
+# Share of each emotion, percent: disgust and fear are rare, as in FER2013.
 SHARES = {"angry": 18, "disgust": 2, "fear": 4, "happy": 22, "neutral": 19, "sad": 18, "surprise": 17}
 BLANK, UNREADABLE = -1, -2  # stand for the number of a picture
 QUALITY = 92
