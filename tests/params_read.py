@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel
+from ruamel.yaml import YAML
 
 from stages.runtime import params
 from tools.deps import NEUTRAL, closure
@@ -108,5 +109,6 @@ def sections_read_by(stage: Path) -> set[str]:
     sections = {key for owner, key in read if owner is params.Params and key in params.Params.model_fields}
     data_sets = {f"index.{key}" for owner, key in read if owner is params.Index and key in params.Index.model_fields}
     if (params.Index, "of") in read:
-        data_sets |= {f"index.{key}" for key in params.Index.model_fields}
+        manual = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        data_sets |= {f"index.{key}" for key in manual["index"]}
     return sections - {"index"} | data_sets if data_sets else sections

@@ -21,18 +21,22 @@ from sentences import says
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
 from demo.models import Model
+from stages.datasets.catalog import DATASETS
 from stages.datasets.counts import counts, splits
 from stages.evaluation.bootstrap import Bootstrap, interval
 from tests.tiny import shrink
 
 ROOT = Path(__file__).parent.parent
-EMOTIONS = ["angry", "embarrassed", "happy", "sad", "neutral"]
+KOREAN: dict[str, str] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))[
+    "emotions"
+]
+EMOTIONS = list(KOREAN)
 EXPERIMENT = {"transfer", "evaluate", "export", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
 # `built` and the experiments take minutes on a busy machine.
 pytestmark = pytest.mark.timeout(900)
 EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
-    f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in ("fer2013", "korean")
+    f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in DATASETS
 }
 
 
@@ -152,7 +156,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     ("module", "stages"),
     [
         ("stages/evaluation/scores.py", {"evaluate"}),
-        ("stages/datasets/cleaning.py", {"index@fer2013", "index@korean"}),
+        ("stages/datasets/cleaning.py", {f"index@{dataset}" for dataset in DATASETS}),
         ("stages/faces/detection.py", CROPS),
         ("stages/figures/contact_sheet.py", {"sheets"}),
         ("stages/figures/page.html", {"report"}),
@@ -165,7 +169,7 @@ def test_editing_a_module_changes_the_stages_that_import_it(repository: Path, mo
 
 def test_an_edit_that_changes_no_output_ends_with_the_stages_that_import_it(repository: Path) -> None:
     edit_module(repository / "stages/datasets/cleaning.py")
-    assert stages_run(run(repository, "dvc", "repro")) == {"index@fer2013", "index@korean"}
+    assert stages_run(run(repository, "dvc", "repro")) == {f"index@{dataset}" for dataset in DATASETS}
 
 
 def edit_module(path: Path) -> None:
@@ -479,7 +483,7 @@ def test_the_report_shows_the_figures_of_evaluate(built: Path) -> None:
         for share in (row.before, row.after):
             assert f"<td>{100 * share:.1f}</td>" in page
         assert f"{100 * row.low:+.1f} to {100 * row.high:+.1f}".replace("-", "−") in page
-    for emotion, korean in zip(EMOTIONS, ("분노", "당황", "기쁨", "슬픔", "중립"), strict=True):
+    for emotion, korean in KOREAN.items():
         assert f'{emotion} <span lang="ko">{korean}</span>' in page
     kinds = pd.concat([pd.read_csv(built / "data/examples" / f"{dataset}.csv") for dataset in ("korean", "fer2013")])
     assert page.count("labelled ") == len(kinds)

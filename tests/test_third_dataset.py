@@ -116,7 +116,7 @@ def test_its_reader_and_entry_are_all_that_resize_and_index_need(
 
 def test_it_is_scored_and_shown(three: None, run_stage: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     metrics = json.loads(Path("metrics/evaluate.json").read_text(encoding="utf-8"))
-    assert list(metrics) == ["fer2013", "korean", "toy"]
+    assert list(metrics) == [*catalog.DATASETS]
     assert metrics["toy"]["after"].keys() == {"accuracy", *EMOTIONS}
     capsys.readouterr()
     table.main()
