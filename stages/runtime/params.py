@@ -8,6 +8,7 @@ each other.
 import difflib
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -367,66 +368,75 @@ def read(file: Path, schema: type[Checked]) -> Checked:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        # A misspelt key is unknown, and the right one missing: the first says more.
-        first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        # A misspelt key is unknown, and the right one missing: the first says more. But a data set may have any name,
+        # and in one with a misspelt name nothing fits: what is missing lies higher and says more.
+        first = min(
+            error.errors(), key=lambda e: (not _has_wrong_key(e), len(e["loc"]), e["type"] != "extra_forbidden")
+        )
         raise UserError(f"{file}: {_sentence(first, schema)}") from None
 
 
 def describe(schema: type[BaseModel], *path: str) -> str:
     """What the value at `path` may be, such as "a number from 0 to 1"; "" if the schema has no such key."""
-    whole = schema.model_json_schema()
-    node = _entered(whole, whole)
-    for part in path:
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-        node = _entered(node, whole)
-    return _words(node, whole) if node else ""
+    node = _part(schema, path)
+    return _words(node) if node else ""
+
+
+def _has_wrong_key(error: ErrorDetails) -> bool:
+    """Whether the key itself is wrong, and not its value."""
+    return error["type"] == "invalid_key" or error["loc"][-1:] == ("[key]",)
 
 
 def _sentence(error: ErrorDetails, schema: type[BaseModel]) -> str:
     """What is wrong with which key, and what it may be."""
     if error["type"] == "value_error":
         return f"{error['ctx']['error']}."
-    path = [part for part in error["loc"] if isinstance(part, str)]
+    value = json.dumps(error["input"], ensure_ascii=False, default=str)[:100]
+    if _has_wrong_key(error):
+        section = ".".join(map(str, error["loc"])).removesuffix(".[key]").rpartition(".")[0]
+        return f"{section or 'the file'} has the key {value}, but each key must be a text."
+    # A number is a place in a list, and the words for the list cover what is in it.
+    path = [str(part) for part in takewhile(lambda part: isinstance(part, str), error["loc"])]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         if key in RENAMED:
             return f"{key} is called {RENAMED[key]} now; rename it."
-        known = [".".join([*path[:-1], name]) for name in _keys(schema, path[:-1])]
+        known = [".".join([*path[:-1], name]) for name in _part(schema, path[:-1])["properties"]]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0)
         return f"{key} is unknown; did you mean {near[0]}?"
     if error["type"] == "missing":
         return f"{key} is missing; it must be {describe(schema, *path)}."
-    value = json.dumps(error["input"], ensure_ascii=False, default=str)
-    return f"{key or 'the file'} is {value[:100]}, but must be {describe(schema, *path)}."
+    return f"{key or 'the file'} is {value}, but must be {describe(schema, *path)}."
 
 
-def _keys(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+def _part(schema: type[BaseModel], path: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of what is at `path`; empty if `schema` has no such key."""
     whole = schema.model_json_schema()
-    node = _entered(whole, whole)
-    for part in path:
-        node = _entered(node["properties"][part], whole)
-    return list(node["properties"])
+    node = whole
+    for key in path:
+        node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+        # A section is referred to; one that may be left out is an option beside null.
+        for option in [node, *node.get("anyOf", ())]:
+            if "$ref" in option:
+                node = whole["$defs"][option["$ref"].rpartition("/")[2]]
+    return node
 
 
-def _entered(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """The part of a JSON schema that `node` refers to, if it is a reference."""
-    name = str(node.get("$ref", "")).rpartition("/")[2]
-    return dict(whole["$defs"][name]) if name else node
-
-
-def _words(node: dict[str, Any], whole: dict[str, Any]) -> str:
+def _words(node: dict[str, Any]) -> str:
     """A part of a JSON schema, in words."""
     if "anyOf" in node:
-        return " or ".join(_words(option, whole) for option in node["anyOf"])
+        return " or ".join(map(_words, node["anyOf"]))
     if "enum" in node:
         return f"one of {', '.join(node['enum'])}"
     if node.get("type") in ("number", "integer"):
         kind = "a number" if node["type"] == "number" else "a whole number"
         return f"{kind} from {node['minimum']} to {node['maximum']}".replace(".0 ", " ").removesuffix(".0")
     if node.get("type") == "array":
-        return f"a list, each {_words(node['items'], whole)}"
+        least = f" of at least {node['minItems']}" if "minItems" in node else ""
+        return f"a list{least}, each {_words(node['items'])}"
     if "properties" in node:
         return f"a section with {', '.join(node['properties'])}"
-    return {"boolean": "true or false", "string": "a text", "null": "null"}.get(
-        str(node.get("type")), "a table of lines"
-    )
+    if node.get("type") == "object":
+        least = f"at least {node['minProperties']} " if "minProperties" in node else ""
+        return f"a table of {least}lines"
+    return {"boolean": "true or false", "string": "a text", "null": "null"}[node["type"]]
