@@ -1,8 +1,8 @@
-"""params.yaml: what each value may be, checked as a whole before a stage begins. What the values mean stands there.
+"""params.yaml: what each value may be, checked as a whole before a stage begins. Meanings are documented there.
 
-Checking changes no value: a stage works with what stands in params.yaml or stops with one sentence. A stage takes what
-it needs as `params.load().crop`; the literal names let tests/test_params.py hold code, dvc.yaml and params.yaml against
-each other.
+A checked value equals what stands in params.yaml; where a float is asked for, a whole number becomes one. A stage works
+with these values or stops with one sentence. It takes what it needs as `params.load().crop`; the literal names let
+tests/test_params.py hold code, dvc.yaml and params.yaml against each other.
 """
 
 import difflib
@@ -48,7 +48,7 @@ RENAMED = {
 
 
 class Section(BaseModel):
-    """Values that belong together: no more and no fewer keys than listed, nothing converted, nothing changed."""
+    """Values that belong together: no key more or fewer, and no conversion but of whole numbers to floats."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -237,16 +237,12 @@ class Finetune(Recipe):
     frozen_blocks: int = Field(ge=0, le=20)
     frozen_batchnorm: bool
 
-    @property
-    def rehearsed(self) -> int:
-        """How many images of a batch come from FER2013: the share `rehearsal`, to the nearest image."""
-        return round(self.batch_size * self.rehearsal)
-
     @model_validator(mode="after")
     def _batch(self) -> Self:
-        if self.rehearsed == self.batch_size:
+        rehearsed = round(self.batch_size * self.rehearsal)  # as stages/transfer.py does
+        if rehearsed == self.batch_size:
             raise ValueError("finetune.rehearsal leaves no Korean image in a batch; lower it")
-        if self.rehearsal and not self.rehearsed:
+        if self.rehearsal and not rehearsed:
             raise ValueError("finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0")
         return self
 
