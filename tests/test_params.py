@@ -176,7 +176,9 @@ def test_broken_file(place: Path, data: bytes, message: str) -> None:
 
 
 def test_missing_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^error: params\.yaml: No such file or directory\. Put this right"):
+    with pytest.raises(
+        SystemExit, match=r"^error: params\.yaml is missing; run the command in the folder of the project\.$"
+    ):
         errors.run(lambda: print(params.load()))
     assert "Traceback" not in capsys.readouterr().err
 

@@ -351,16 +351,24 @@ def load() -> Params:
 
 
 def read(file: Path, schema: type[Checked]) -> Checked:
-    """The values in a YAML file, checked by `schema`.
+    """The values in a YAML file, checked by `schema`."""
+    try:
+        return parse(file.read_bytes(), str(file), schema)
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing; run the command in the folder of the project.") from None
+
+
+def parse(data: bytes, name: str, schema: type[Checked]) -> Checked:
+    """The values in a YAML file of these bytes, checked by `schema`; an error calls it `name`.
 
     Read as YAML 1.2, as DVC does: `1e-05`, which `dvc exp run -S` writes, is a number there and a text in YAML 1.1.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
+        values = YAML(typ="safe", pure=True).load(data.decode("utf-8-sig"))
     except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
-        raise UserError(f"{file} is not valid YAML{place}; compare it with the committed one.") from None
+        raise UserError(f"{name} is not valid YAML{place}; compare it with the committed one.") from None
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -369,7 +377,7 @@ def read(file: Path, schema: type[Checked]) -> Checked:
         first = min(
             error.errors(), key=lambda e: (not _has_wrong_key(e), len(e["loc"]), e["type"] != "extra_forbidden")
         )
-        raise UserError(f"{file}: {_sentence(first, schema)}") from None
+        raise UserError(f"{name}: {_sentence(first, schema)}") from None
 
 
 def describe(schema: type[BaseModel], *path: str) -> str:
