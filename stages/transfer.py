@@ -43,7 +43,7 @@ def main() -> None:
     if recipe.start == "pretrain":
         model.load_weights(network, PRETRAINED)
     before = network.get_weights()
-    teacher = copy_of(network, settings.model) if recipe.teacher_share and recipe.rehearsed else None
+    teacher = copy_of(network, settings.model) if recipe.teacher_share and rehearsed_in_batch(recipe) else None
     model.freeze(network, recipe.frozen_blocks, recipe.frozen_batchnorm)
     augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
     data = TrainingData(sources, validation, augment, teacher)
@@ -58,15 +58,21 @@ def main() -> None:
         write_metrics({"transfer": loop.summary(history, data, network) | kept}, METRICS)
 
 
+def rehearsed_in_batch(recipe: params.Finetune) -> int:
+    """How many images of a batch come from FER2013: the share `rehearsal`, to the nearest image."""
+    return round(recipe.batch_size * recipe.rehearsal)
+
+
 def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
     """The Korean training faces and, if there are to be any in a batch, those of FER2013."""
     korean = read_faces(CSV, ARRAYS, "train", emotions)
     weights = class_weights(korean.label, len(emotions), recipe.class_weight_power)
-    sources = [Source(korean, recipe.batch_size - recipe.rehearsed, weights)]
-    if recipe.rehearsed:
+    rehearsed = rehearsed_in_batch(recipe)
+    sources = [Source(korean, recipe.batch_size - rehearsed, weights)]
+    if rehearsed:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
         weights = class_weights(fer.label, len(emotions), recipe.class_weight_power)
-        sources.append(Source(fer, recipe.rehearsed, weights, recipe.teacher_share))
+        sources.append(Source(fer, rehearsed, weights, recipe.teacher_share))
     return sources
 
 

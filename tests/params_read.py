@@ -39,29 +39,18 @@ def read_in(file: Path) -> frozenset[tuple[Class, str]]:
     found: set[tuple[Class, str]] = set()
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     for scope in ast.walk(tree):
-        if isinstance(scope, ast.FunctionDef | ast.ClassDef):
+        if isinstance(scope, ast.FunctionDef):
             found |= set(_read_in_scope(scope))
     return frozenset(found)
 
 
-def _read_in_scope(scope: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[Class, str]]:
+def _read_in_scope(scope: ast.FunctionDef) -> Iterator[tuple[Class, str]]:
     known: dict[str, Class] = {}
-    if isinstance(scope, ast.FunctionDef):
-        for argument in [*scope.args.args, *scope.args.kwonlyargs]:
-            for part in ast.walk(argument.annotation) if argument.annotation else ():
-                name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
-                if name in CLASSES:
-                    known[argument.arg] = CLASSES[name]
-    elif scope.name in CLASSES:
-        # What a property of a section reads is read by whoever asks for it.
-        for method in scope.body:
-            if isinstance(method, ast.FunctionDef) and any(ast.unparse(d) == "property" for d in method.decorator_list):
-                for node in ast.walk(method):
-                    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
-                        yield CLASSES[scope.name], node.attr
-        return
-    else:
-        return
+    for argument in [*scope.args.args, *scope.args.kwonlyargs]:
+        for part in ast.walk(argument.annotation) if argument.annotation else ():
+            name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
+            if name in CLASSES:
+                known[argument.arg] = CLASSES[name]
     for node in ast.walk(scope):
         if isinstance(node, ast.Assign):
             for target in node.targets:

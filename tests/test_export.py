@@ -114,6 +114,16 @@ def test_card_survives_as_texts() -> None:
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
 
+def test_a_card_from_before_a_value_was_added() -> None:
+    texts = to_texts(card("after"))
+    crop = json.loads(texts["crop"])
+    assert crop.pop("input") == "photo"
+    assert from_texts(texts | {"crop": json.dumps(crop)}, "x") == card("after")
+    for damaged in ("[]", "null", json.dumps(crop | {"input": "drawing"})):
+        with pytest.raises(UserError, match=r"model\.onnx lacks"):
+            from_texts(texts | {"crop": damaged}, "model.onnx")
+
+
 def test_a_shipped_model_can_be_used_and_names_its_commit(
     trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]
 ) -> None:

@@ -1,6 +1,7 @@
 """`python -m tools.preset NAME` merges the values of a network into params.yaml, and nothing else changes."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from stages.training import presets
 from tools import preset
 
 MANUAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
+EMOTIONS = "  embarrassed: 당황\n  happy: 기쁨\n  sad: 슬픔\n  neutral: 중립\n"
 NAMES = sorted(path.stem for path in (ROOT / "weights").glob("*.yaml"))
 Take = Callable[[str], str]
 
@@ -22,7 +24,9 @@ Take = Callable[[str], str]
 def take(place: Path, monkeypatch: pytest.MonkeyPatch) -> Take:
     """Run the command in a folder with the committed params.yaml and presets; returns what it stopped with."""
     (place / "params.yaml").write_text(MANUAL, encoding="utf-8")
-    (place / "weights").symlink_to(ROOT / "weights")
+    (place / "weights").mkdir()
+    for name in NAMES:
+        shutil.copy(ROOT / f"weights/{name}.yaml", place / "weights")
 
     def run(name: str) -> str:
         monkeypatch.setattr(sys, "argv", ["preset", name])
@@ -56,6 +60,45 @@ def test_the_values_of_a_preset_are_taken_and_the_others_stay(take: Take, name: 
     assert re.findall("#.*", text) == re.findall("#.*", MANUAL), "comments stay"
     assert take(name) == ""
     assert Path("params.yaml").read_text(encoding="utf-8") == text
+
+
+def write_preset(name: str, old: str, new: str) -> None:
+    """The original's preset with one piece changed."""
+    text = (ROOT / "weights/original.yaml").read_text(encoding="utf-8")
+    assert old in text
+    Path(f"weights/{name}.yaml").write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_values_that_do_not_fit_leave_the_file_as_it_is(take: Take) -> None:
+    write_preset("mine", "frozen_blocks: 0", "frozen_blocks: 8")
+    assert "params.yaml with weights/mine.yaml: finetune.frozen_blocks is 8, but model.blocks has 4" in take("mine")
+    assert Path("params.yaml").read_text(encoding="utf-8") == MANUAL
+
+
+def test_a_file_that_is_wrong_before_is_one_sentence(take: Take) -> None:
+    for text in ("a: [\n", MANUAL.replace("\nfinetune:", "\nfinetun:")):
+        Path("params.yaml").write_text(text, encoding="utf-8")
+        assert take("original").startswith("error: params.yaml")
+        assert Path("params.yaml").read_text(encoding="utf-8") == text
+
+
+def test_the_emotions_are_those_of_the_preset_in_its_order(take: Take) -> None:
+    neutral = "  neutral: 중립\n"
+    fewer = MANUAL.replace(neutral, "").replace("neutral: neutral", "neutral:")
+    Path("params.yaml").write_text(fewer, encoding="utf-8")
+    assert take("original") == ""
+    assert list(params.load().emotions.items()) == list(presets.preset_of("original").emotions.items())
+    write_preset("mine", f"emotions:\n  angry: 분노\n{EMOTIONS}", f"emotions:\n{EMOTIONS}  angry: 분노\n")
+    assert take("mine") == ""
+    assert list(params.load().emotions) == ["embarrassed", "happy", "sad", "neutral", "angry"]
+    assert re.findall("#.*", Path("params.yaml").read_text(encoding="utf-8")) == re.findall("#.*", MANUAL)
+
+
+def test_a_class_that_the_preset_lacks_goes(take: Take) -> None:
+    write_preset("mine", "      neutral: neutral\n", "")
+    assert take("mine") == ""
+    assert "neutral" not in params.load().index.fer2013.classes
+    assert re.findall("#.*", Path("params.yaml").read_text(encoding="utf-8")) == re.findall("#.*", MANUAL)
 
 
 def test_an_unknown_preset_is_one_sentence(take: Take) -> None:

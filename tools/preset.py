@@ -7,14 +7,18 @@ Run: python -m tools.preset NAME
 
 import argparse
 import io
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from stages.runtime import params
 from stages.runtime.errors import run
+from stages.runtime.replacing import replacing
 from stages.training.presets import Preset, preset_file
+
+WHOLE = ("emotions", "classes")  # their keys are the preset's, too, and in its order, which numbers the classes
 
 
 def main() -> None:
@@ -22,11 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.preset", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of weights/NAME.yaml")
     file = preset_file(parser.parse_args().name)
+    params.load()  # what is wrong before is no fault of the preset
     params.read(file, Preset)
-    values = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     values.pop("trained_on", None)
-    params.FILE.write_text(merged(params.FILE.read_text(encoding="utf-8"), values), encoding="utf-8")
-    params.load()
+    data = merged(params.FILE.read_text(encoding="utf-8-sig"), values).encode()
+    params.parse(data, f"{params.FILE} with {file}", params.Params)
+    with replacing(params.FILE) as place:
+        place.write_bytes(data)
 
 
 def merged(text: str, values: Mapping[str, Any]) -> str:
@@ -40,12 +47,23 @@ def merged(text: str, values: Mapping[str, Any]) -> str:
     return stream.getvalue()
 
 
-def _merge(document: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+def _merge(document: CommentedMap, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if key in WHOLE:
+            _replace(document[key], value)
+        elif isinstance(value, Mapping):
             _merge(document[key], value)
         elif document[key] != value:
             document[key] = value
+
+
+def _replace(document: CommentedMap, values: Mapping[str, Any]) -> None:
+    # The comment above what follows hangs on the last key.
+    comment = document.ca.items.pop(next(reversed(document)), None)
+    document.clear()
+    document.update(values)
+    if comment:
+        document.ca.items[next(reversed(document))] = comment
 
 
 if __name__ == "__main__":

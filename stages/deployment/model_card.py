@@ -2,10 +2,13 @@
 
 import json
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from stages.runtime.errors import UserError
 from stages.runtime.params import Crop, Export
+
+# Values that came after models had been shipped, as those models have them.
+ADDED_TO_CROP = {"input": "photo"}
 
 
 class ModelCard(BaseModel):
@@ -36,8 +39,9 @@ def from_texts(texts: dict[str, str], file: str) -> ModelCard:
         UserError: the metadata of `file` is not complete.
     """
     try:
-        return ModelCard.model_validate({name: json.loads(texts[name]) for name in ModelCard.model_fields})
-    except (KeyError, ValueError, ValidationError):
+        values = {name: json.loads(texts[name]) for name in ModelCard.model_fields}
+        return ModelCard.model_validate(values | {"crop": ADDED_TO_CROP | values["crop"]})
+    except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{file} lacks what the export stage of this version writes into a model; make it again with `dvc repro`."
         ) from None

@@ -1,13 +1,14 @@
-"""params.yaml: what each value may be, checked as a whole before a stage begins. What the values mean stands there.
+"""params.yaml: what each value may be, checked as a whole before a stage begins. Meanings are documented there.
 
-Checking changes no value: a stage works with what stands in params.yaml or stops with one sentence. A stage takes what
-it needs as `params.load().crop`; the literal names let tests/test_params.py hold code, dvc.yaml and params.yaml against
-each other.
+A checked value equals what stands in params.yaml; where a float is asked for, a whole number becomes one. A stage works
+with these values or stops with one sentence. It takes what it needs as `params.load().crop`; the literal names let
+tests/test_params.py hold code, dvc.yaml and params.yaml against each other.
 """
 
 import difflib
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -47,7 +48,7 @@ RENAMED = {
 
 
 class Section(BaseModel):
-    """Values that belong together: no more and no fewer keys than listed, nothing converted, nothing changed."""
+    """Values that belong together: no key more or fewer, and no conversion but of whole numbers to floats."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -236,16 +237,12 @@ class Finetune(Recipe):
     frozen_blocks: int = Field(ge=0, le=20)
     frozen_batchnorm: bool
 
-    @property
-    def rehearsed(self) -> int:
-        """How many images of a batch come from FER2013: the share `rehearsal`, to the nearest image."""
-        return round(self.batch_size * self.rehearsal)
-
     @model_validator(mode="after")
     def _batch(self) -> Self:
-        if self.rehearsed == self.batch_size:
+        rehearsed = round(self.batch_size * self.rehearsal)  # as stages/transfer.py does
+        if rehearsed == self.batch_size:
             raise ValueError("finetune.rehearsal leaves no Korean image in a batch; lower it")
-        if self.rehearsal and not self.rehearsed:
+        if self.rehearsal and not rehearsed:
             raise ValueError("finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0")
         return self
 
@@ -354,79 +351,96 @@ def load() -> Params:
 
 
 def read(file: Path, schema: type[Checked]) -> Checked:
-    """The values in a YAML file, checked by `schema`.
+    """The values in a YAML file, checked by `schema`."""
+    try:
+        return parse(file.read_bytes(), str(file), schema)
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing; run the command in the folder of the project.") from None
+
+
+def parse(data: bytes, name: str, schema: type[Checked]) -> Checked:
+    """The values in a YAML file of these bytes, checked by `schema`; an error calls it `name`.
 
     Read as YAML 1.2, as DVC does: `1e-05`, which `dvc exp run -S` writes, is a number there and a text in YAML 1.1.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
+        values = YAML(typ="safe", pure=True).load(data.decode("utf-8-sig"))
     except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
-        raise UserError(f"{file} is not valid YAML{place}; compare it with the committed one.") from None
+        raise UserError(f"{name} is not valid YAML{place}; compare it with the committed one.") from None
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        # A misspelt key is unknown, and the right one missing: the first says more.
-        first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        raise UserError(f"{file}: {_sentence(first, schema)}") from None
+        # A misspelt key is unknown, and the right one missing: the first says more. But a data set may have any name,
+        # and in one with a misspelt name nothing fits: what is missing lies higher and says more.
+        first = min(
+            error.errors(), key=lambda e: (not _has_wrong_key(e), len(e["loc"]), e["type"] != "extra_forbidden")
+        )
+        raise UserError(f"{name}: {_sentence(first, schema)}") from None
 
 
 def describe(schema: type[BaseModel], *path: str) -> str:
     """What the value at `path` may be, such as "a number from 0 to 1"; "" if the schema has no such key."""
-    whole = schema.model_json_schema()
-    node = _entered(whole, whole)
-    for part in path:
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-        node = _entered(node, whole)
-    return _words(node, whole) if node else ""
+    node = _part(schema, path)
+    return _words(node) if node else ""
+
+
+def _has_wrong_key(error: ErrorDetails) -> bool:
+    """Whether the key itself is wrong, and not its value."""
+    return error["type"] == "invalid_key" or error["loc"][-1:] == ("[key]",)
 
 
 def _sentence(error: ErrorDetails, schema: type[BaseModel]) -> str:
     """What is wrong with which key, and what it may be."""
     if error["type"] == "value_error":
         return f"{error['ctx']['error']}."
-    path = [part for part in error["loc"] if isinstance(part, str)]
+    value = json.dumps(error["input"], ensure_ascii=False, default=str)[:100]
+    if _has_wrong_key(error):
+        section = ".".join(map(str, error["loc"])).removesuffix(".[key]").rpartition(".")[0]
+        return f"{section or 'the file'} has the key {value}, but each key must be a text."
+    # A number is a place in a list, and the words for the list cover what is in it.
+    path = [str(part) for part in takewhile(lambda part: isinstance(part, str), error["loc"])]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         if key in RENAMED:
             return f"{key} is called {RENAMED[key]} now; rename it."
-        known = [".".join([*path[:-1], name]) for name in _keys(schema, path[:-1])]
+        known = [".".join([*path[:-1], name]) for name in _part(schema, path[:-1])["properties"]]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0)
         return f"{key} is unknown; did you mean {near[0]}?"
     if error["type"] == "missing":
         return f"{key} is missing; it must be {describe(schema, *path)}."
-    value = json.dumps(error["input"], ensure_ascii=False, default=str)
-    return f"{key or 'the file'} is {value[:100]}, but must be {describe(schema, *path)}."
+    return f"{key or 'the file'} is {value}, but must be {describe(schema, *path)}."
 
 
-def _keys(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+def _part(schema: type[BaseModel], path: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of what is at `path`; empty if `schema` has no such key."""
     whole = schema.model_json_schema()
-    node = _entered(whole, whole)
-    for part in path:
-        node = _entered(node["properties"][part], whole)
-    return list(node["properties"])
+    node = whole
+    for key in path:
+        node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+        # A section is referred to; one that may be left out is an option beside null.
+        for option in [node, *node.get("anyOf", ())]:
+            if "$ref" in option:
+                node = whole["$defs"][option["$ref"].rpartition("/")[2]]
+    return node
 
 
-def _entered(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """The part of a JSON schema that `node` refers to, if it is a reference."""
-    name = str(node.get("$ref", "")).rpartition("/")[2]
-    return dict(whole["$defs"][name]) if name else node
-
-
-def _words(node: dict[str, Any], whole: dict[str, Any]) -> str:
+def _words(node: dict[str, Any]) -> str:
     """A part of a JSON schema, in words."""
     if "anyOf" in node:
-        return " or ".join(_words(option, whole) for option in node["anyOf"])
+        return " or ".join(map(_words, node["anyOf"]))
     if "enum" in node:
         return f"one of {', '.join(node['enum'])}"
     if node.get("type") in ("number", "integer"):
         kind = "a number" if node["type"] == "number" else "a whole number"
         return f"{kind} from {node['minimum']} to {node['maximum']}".replace(".0 ", " ").removesuffix(".0")
     if node.get("type") == "array":
-        return f"a list, each {_words(node['items'], whole)}"
+        least = f" of at least {node['minItems']}" if "minItems" in node else ""
+        return f"a list{least}, each {_words(node['items'])}"
     if "properties" in node:
         return f"a section with {', '.join(node['properties'])}"
-    return {"boolean": "true or false", "string": "a text", "null": "null"}.get(
-        str(node.get("type")), "a table of lines"
-    )
+    if node.get("type") == "object":
+        least = f"at least {node['minProperties']} " if "minProperties" in node else ""
+        return f"a table of {least}lines"
+    return {"boolean": "true or false", "string": "a text", "null": "null"}[node["type"]]

@@ -104,7 +104,7 @@ def check(name: str, preset: Preset, settings: params.Params, keys: Sequence[str
         ("index.fer2013.classes", ours.classes, its.classes),
         ("index.fer2013.seed", ours.seed, its.seed),
     ]
-    # Whoever is in a small share is in a larger one, too, and a lower correlation leaves fewer near twins.
+    # A smaller validation share is a subset of a larger one, and a lower correlation leaves fewer near duplicates.
     if ours.validation > its.validation:
         pairs.append(("index.fer2013.validation", ours.validation, its.validation))
     if ours.near_duplicate < its.near_duplicate:
