@@ -33,11 +33,13 @@ def label_pictures(dataset: str, settings: Pictures) -> tuple[pd.DataFrame, dict
     if missing := set(table["label"]) - set(classes):
         raise UserError(f"params.yaml: index.{dataset}.classes has no line for {', '.join(sorted(missing))}.")
     folder = table["id"].str.partition("/")[0]
-    # A third folder is the validation split, and all of train is then trained on.
-    drawn = 0.0 if (folder == "validation").any() else settings.validation
+    # A third folder lies in the array train, and its ids say so; it is the validation split.
+    place = folder.where((folder == "validation") & (table["array"] == "train"), table["array"])
+    # All of train is then trained on.
+    drawn = 0.0 if (place == "validation").any() else settings.validation
     table["split"] = [
-        place if place in ("test", "validation") else split_by_share(share, drawn, 0)
-        for place, share in zip(folder, shares(table["id"], settings.seed), strict=True)
+        split if split in ("test", "validation") else split_by_share(share, drawn, 0)
+        for split, share in zip(place, shares(table["id"], settings.seed), strict=True)
     ]
     return table, classes
 
