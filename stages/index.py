@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.datasets.catalog import DATASETS, SPLITS
+from stages.datasets.catalog import DATASETS, SPLITS, check_listed
 from stages.datasets.cleaning import (
     TWIN_REASONS,
     digests,
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("dataset", choices=list(DATASETS))
     dataset = parser.parse_args().dataset
     settings = params.load()
+    check_listed(dataset, settings.data)
     emotions, limit, how = list(settings.emotions), settings.limits.max_rejected, settings.index.of(dataset)
     if isinstance(how, params.People):
         people = how.people

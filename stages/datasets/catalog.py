@@ -1,9 +1,11 @@
 """What is known of each data set. A third one is an entry here and a reader, `stages/datasets/<name>.py`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from stages.datasets import aihub
+from stages.runtime.errors import UserError
 
 
 class Dataset(NamedTuple):
@@ -28,6 +30,12 @@ DATASETS = {
         manifest=Path("data/manifest"),
     ),
 }
+
+
+def check_listed(dataset: str, listed: Collection[str]) -> None:
+    """Stop if a data set is not `listed` under `data:` in params.yaml; all that are have a section of `index:`, too."""
+    if dataset not in listed:
+        raise UserError(f"params.yaml has no data.{dataset} and no index.{dataset}; see CONTRIBUTING.md.")
 
 
 def titled(population: str, people_known: bool) -> dict[str, Dataset]:
