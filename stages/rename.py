@@ -22,7 +22,7 @@ from stages.files.formats import is_picture, refuse_closed
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share, majority_needed
+from stages.runtime.limits import account, check_groups, check_share
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
@@ -107,7 +107,7 @@ def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limi
     completeness.check_photos(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.
     if limit < 1:
-        completeness.check_emotions(photos, emotions, majority_needed())
+        completeness.check_emotions(photos, emotions)
 
 
 if __name__ == "__main__":

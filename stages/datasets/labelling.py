@@ -45,13 +45,24 @@ def label_pictures(dataset: str, settings: Pictures) -> tuple[pd.DataFrame, dict
 
 
 def label_people(dataset: str, settings: People, emotions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The faces of people that `rename` listed with their split, and the emotion that each label becomes (or none)."""
+    """The faces of people that `rename` listed with their split, and the emotion that each label becomes (or none).
+
+    Raises:
+        UserError: the annotators' labels are asked for, and they saw no photo of an emotion.
+    """
     official, validation, test = settings.split == "official", settings.validation, settings.test
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
     # Of hundreds of thousands of rows, only what is needed.
     columns = ["id", "official", "person", "uploader", *annotators]
     manifest = DATASETS[dataset].manifest or Path()
     photos = pd.concat([read_table(path)[columns] for path in sorted(manifest.glob("*_*.csv"))])
+    if settings.label == "majority":
+        seen = set(photos.loc[(photos[annotators] != "").any(axis=1), "uploader"])
+        if unseen := [emotion for emotion in emotions if emotion not in seen]:
+            raise UserError(
+                f"data.{dataset} has no label records for {unseen[0]}, and index.{dataset}.label is majority: fetch "
+                f"its label archives ([라벨]...), or set index.{dataset}.label to uploader."
+            )
     table = read_arrays(dataset).merge(photos, on="id", validate="one_to_one")
     if (table["person"] == "").all():
         arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
