@@ -152,6 +152,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     ("module", "stages"),
     [
         ("stages/evaluation/scores.py", {"evaluate"}),
+        ("stages/datasets/aihub.py", {"rename"}),
         ("stages/datasets/cleaning.py", {"index@fer2013", "index@korean"}),
         ("stages/faces/detection.py", CROPS),
         ("stages/figures/contact_sheet.py", {"sheets"}),

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.datasets import aihub
+from stages.datasets.splits import OFFICIAL
 from stages.runtime.errors import UserError
 
 
@@ -24,7 +24,7 @@ DATASETS = {
     "korean": Dataset(
         "Korean",
         "Korean faces",
-        aihub.SPLITS,
+        OFFICIAL,
         unit="person",
         pictures=Path("data/crops"),
         manifest=Path("data/manifest"),
@@ -45,5 +45,4 @@ def titled(population: str, people_known: bool) -> dict[str, Dataset]:
     return DATASETS | {"korean": second}
 
 
-SPLITS = ("train", "validation", "test")  # ours, whatever the data set's own
 MODELS = ("before", "after")  # transfer

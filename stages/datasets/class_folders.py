@@ -15,8 +15,9 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.datasets import emotion_words
-from stages.datasets.aihub import SPLITS, split_of
+from stages.datasets.aihub import split_of
 from stages.datasets.manifest import COLUMNS, Photos, Rejected
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -69,10 +70,10 @@ def read_photos(
                 archive, path = (values[COLUMNS.index(column)] for column in ("archive", "path"))
                 photos.rejected.append(Rejected(archive, path, CONTRADICTION, entry.place, first, other))
         if reason:
-            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, emotion, split or SPLITS[0]))
+            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, emotion, split or OFFICIAL[0]))
             continue
         seen[id_] = emotion, entry.place
-        kept[id_] = split or SPLITS[0], emotion, _manifest_row(entry, id_, crc, split, emotion, row or {})
+        kept[id_] = split or OFFICIAL[0], emotion, _manifest_row(entry, id_, crc, split, emotion, row or {})
     for split, emotion, values in kept.values():
         photos.rows[split, emotion].append(values)
     if table:

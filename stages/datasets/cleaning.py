@@ -19,9 +19,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from stages.datasets.people import GROUP
+from stages.datasets.splits import SPLITS
 from stages.runtime.errors import UserError
 
-SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
 TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
 TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())

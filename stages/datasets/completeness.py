@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.datasets.aihub import EMOTIONS, SPLITS, UNDECIDED
+from stages.datasets.annotators import EMOTIONS, UNDECIDED
 from stages.datasets.manifest import Photos
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.runtime.errors import UserError
@@ -34,7 +35,7 @@ def check_archives(root: Path, photos: list[Entry], limit: float) -> None:
 def check_emotions(photos: Photos, emotions: Mapping[str, str]) -> None:
     """Stop if an emotion has no photo."""
     for emotion, korean in emotions.items():
-        if not any(photos.rows[split, emotion] for split in SPLITS):
+        if not any(photos.rows[split, emotion] for split in OFFICIAL):
             raise UserError(
                 f"data.korean has no photo of {emotion} ({korean}): its archives are missing or damaged. Fetch them, "
                 "or take it out of `emotions` in params.yaml and of the matrix of `crop` in dvc.yaml."
