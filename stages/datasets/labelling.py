@@ -13,7 +13,7 @@ import pandas as pd
 from stages.datasets.annotators import ANNOTATORS, majority
 from stages.datasets.catalog import DATASETS
 from stages.datasets.cleaning import near_duplicate_groups, share_of, thumbnails
-from stages.datasets.people import INFLATED
+from stages.datasets.unnamed import INFLATED
 from stages.files.arrays import stream_array
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError
