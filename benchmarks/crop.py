@@ -25,7 +25,7 @@ import pandas as pd
 
 from benchmarks.stage import Cost, run_stage
 from stages.crop import crop_photo
-from stages.datasets.labels import ANNOTATORS, SIDES
+from stages.datasets.annotators import ANNOTATORS, SIDES
 from stages.faces.box import Box, overlap
 from stages.files.images import BadPictureError, decode
 from stages.files.tables import write_table

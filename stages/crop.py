@@ -21,7 +21,7 @@ from tqdm import tqdm
 from stages.datasets.manifest import boxes_of, read_photo
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
-from stages.faces.detection import find_faces
+from stages.faces.detection import YUNET, find_faces
 from stages.files.archives import write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
 from stages.files.tables import read_table, write_table
@@ -43,7 +43,7 @@ def main() -> None:
     name = f"{arguments.split}_{arguments.emotion}"
     manifest = Path("data/manifest") / f"{name}.csv"
     settings, photos = params.load(), read_table(manifest, "number")
-    with resume.folder(f"crop_{name}", [manifest], settings.crop.model_dump()) as place:
+    with resume.folder(f"crop_{name}", [manifest, YUNET], settings.crop.model_dump()) as place:
         parts = {place / f"{start:08}": photos.iloc[start : start + PART] for start in range(0, len(photos), PART)}
         crop_parts(name, parts, Path(settings.data["korean"]), settings.crop, settings.runtime)
         tables = [read_table(part.with_suffix(".csv")) for part in parts]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS
-from stages.datasets.people import INFLATED, people_known
+from stages.datasets.unnamed import INFLATED, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
 from stages.evaluation.demographics import people_tables, with_people

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.datasets.catalog import DATASETS, SPLITS
+from stages.datasets.annotators import understood
+from stages.datasets.catalog import DATASETS, check_listed
 from stages.datasets.cleaning import (
     TWIN_REASONS,
     digests,
@@ -28,7 +29,7 @@ from stages.datasets.cleaning import (
 )
 from stages.datasets.counts import split_sizes
 from stages.datasets.labelling import label_people, label_pictures
-from stages.datasets.labels import understood
+from stages.datasets.splits import SPLITS
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("dataset", choices=list(DATASETS))
     dataset = parser.parse_args().dataset
     settings = params.load()
+    check_listed(dataset, settings.data)
     emotions, limit, how = list(settings.emotions), settings.limits.max_rejected, settings.index.of(dataset)
     if isinstance(how, params.People):
         people = how.people

@@ -22,7 +22,7 @@ from stages.files.formats import is_picture, refuse_closed
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share, majority_needed
+from stages.runtime.limits import account, check_groups, check_share
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
@@ -38,20 +38,23 @@ def main() -> None:
         root, [entry for entry in pictures if entry.size <= max_bytes], settings.limits.max_rejected
     )
     if not pictures or aihub_photos.is_download(pictures):
+        listed = "label records"
         label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
         photos = aihub_photos.read_photos(
             root, pictures, label_files, emotions, max_bytes, settings.rename.differing_records
         )
     else:
+        listed = "rows of the table"
         tables = [entry for entry in entries if entry.path.lower().endswith(".csv")]
         photos = class_folders.read_photos(root, pictures, tables, emotions, max_bytes)
+    completeness.check_table(photos, settings.limits.max_without_photo)
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
     reasons = [rejected.reason for rejected in photos.rejected]
     counts = account("photos", len(pictures), photos.kept, reasons)
     if photos.labels:
         outcomes = (f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items())
-        print("label records: " + ", ".join(outcomes))
+        print(f"{listed}: " + ", ".join(outcomes))
     for (split, emotion), rows in photos.rows.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
@@ -78,7 +81,7 @@ def find_files(root: Path) -> list[Entry]:
 
 def nothing_found(root: Path, photos: Photos) -> str:
     """What to say if no photo has a row."""
-    if records := photos.labels.get("without_photo"):
+    if records := sum(photos.expected.values()):
         return (
             f"{root.resolve()}: there are label records ({records:,}), but none of their photos: fetch the "
             "photo archives ([원천]...)."
@@ -102,10 +105,9 @@ def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limi
     check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
     completeness.check_labels(photos, emotions, limit)
     completeness.check_photos(photos, limits.max_without_photo)
-    completeness.check_table(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.
     if limit < 1:
-        completeness.check_emotions(photos, emotions, majority_needed())
+        completeness.check_emotions(photos, emotions)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pandas as pd
 
 from stages.datasets.catalog import MODELS, titled
 from stages.datasets.counts import counts, splits
-from stages.datasets.people import INFLATED, people_known
+from stages.datasets.unnamed import INFLATED, people_known
 from stages.figures import charts, page, study_table
 from stages.figures.results import by_model, read_evaluation, read_figures
 from stages.figures.sections import dataset_section, draw

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets.catalog import DATASETS
+from stages.datasets.catalog import DATASETS, check_listed
 from stages.datasets.picture import Picture, as_square
 from stages.files import archives
 from stages.files.archives import Entry
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("dataset", choices=list(DATASETS))
     dataset = parser.parse_args().dataset
     settings, known = params.load(), DATASETS[dataset]
+    check_listed(dataset, settings.data)
     root = known.pictures or Path(settings.data[dataset])
     reader = importlib.import_module(f"stages.datasets.{dataset}")
     faces: list[Picture] = list(reader.find_pictures(root, list(settings.emotions)))

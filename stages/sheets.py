@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.manifest import boxes_of, read_photo
+from stages.datasets.splits import OFFICIAL
 from stages.faces.box import Box
 from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.figures.contact_sheet import Section, Tile, write_sheet
@@ -29,7 +30,6 @@ from stages.runtime.errors import run
 
 CROPS, MANIFEST, SHEETS = Path("data/crops"), Path("data/manifest"), Path("data/sheets")
 Row = dict[Hashable, Any]
-SPLITS = ("training", "validation")
 CROPS_SHOWN, CROPS_IN_A_ROW = 32, 8
 PHOTOS_SHOWN, PHOTOS_IN_A_ROW = 12, 6
 PHOTO_SIDE = 640  # pixels of the longer side of a photo while its boxes are drawn
@@ -44,7 +44,7 @@ HEADINGS = {
 def main() -> None:
     """Draw all sheets."""
     settings = params.load()
-    for split, emotion in itertools.product(SPLITS, settings.emotions):
+    for split, emotion in itertools.product(OFFICIAL, settings.emotions):
         draw_sheet(f"{split}_{emotion}", Path(settings.data["korean"]), settings.crop.max_megapixels)
 
 

@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 from samples import BACKGROUND, photo_name
 
-from stages.datasets.aihub import BACKGROUNDS, EMOTIONS, Name, emotion_of, parse_key, parse_name, split_of
+from stages.datasets.aihub import BACKGROUNDS, Name, emotion_of, parse_key, parse_name, split_of
+from stages.datasets.annotators import EMOTIONS
 
 NAME = photo_name(emotion="분노")
 PERSON = NAME.split("_")[0]

@@ -170,6 +170,12 @@ def test_two_tables_and_rows_without_photos(place: Path, run_stage: Run, set_par
     )
     set_params({"limits.max_without_photo": 0.3})
     assert run_stage("rename").startswith("error: 2 of 5 rows of the table have no photo; limits.max_without_photo in ")
+    write_csv(root / "c.csv", ("file",), *[("0.jpg",)] * 5)
+    (root / "a.csv").rename(place / "a.csv")
+    # Even if none is left.
+    assert run_stage("rename").startswith("error: 5 of 5 rows of the table have no photo; limits.max_without_photo in ")
+    (root / "c.csv").unlink()
+    (place / "a.csv").rename(root / "a.csv")
     write_csv(root / "b.csv", ("other", "person"))
     set_params({"limits.max_without_photo": 0.4, "limits.max_rejected": 0.1})
     assert run_stage("rename") == ""
@@ -177,6 +183,14 @@ def test_two_tables_and_rows_without_photos(place: Path, run_stage: Run, set_par
     assert run_stage("rename").startswith(
         "error: a.csv and b.csv both are tables with a column `file`; move one out of "
     )
+
+
+def test_repeated_rows_have_their_photo(place: Path, run_stage: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["sad/1.jpg", "happy/2.jpg", "angry/3.jpg"]
+    write(place / "korean", names)
+    write_csv(place / "korean/a.csv", ("file", "person"), *[(name, "a") for name in names] * 3)
+    assert run_stage("rename") == ""
+    assert "\nrows of the table: 9 found, 0 without photo\n" in capsys.readouterr().out
 
 
 def test_an_emotion_without_a_folder(place: Path, run_stage: Run, set_params: SetParams) -> None:

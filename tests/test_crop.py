@@ -274,6 +274,16 @@ def test_changed_settings_do_not_meet_old_parts(run_stage: Run, set_params: Any,
         assert decode(archive.read(archive.namelist()[0]), True).shape == (32, 32, 3)
 
 
+def test_another_detector_does_not_meet_old_parts(place: Path, run_stage: Run, photos: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(crop, "check_share", interrupt)
+    (place / "other.onnx").write_bytes(b"x")
+    for path in (crop.YUNET, place / "other.onnx"):
+        monkeypatch.setattr(crop, "YUNET", path)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage("crop", "training", "happy")
+    assert len(list(Path(".work/crop_training_happy").iterdir())) == 2
+
+
 def test_bad_photos_are_rows_with_a_reason(place: Path, run_stage: Run) -> None:
     good = jpeg(face_photo(2)[0])
     huge = bytearray(jpeg(PLAIN))

@@ -362,6 +362,15 @@ def test_korean_labels(run_stage: Run, set_params: Any) -> None:
     assert merged.loc[ids[6], "label"] == "sad"
 
 
+def test_majority_of_annotators_who_saw_nothing(run_stage: Run, set_params: Any) -> None:
+    write_korean(lambda number, emotion: (emotion, *("" if emotion == "sad" else emotion,) * 3))
+    assert run_stage("index", "korean") == ""
+    set_params({"index.korean.label": "majority"})
+    assert run_stage("index", "korean").startswith(
+        "error: data.korean has no label records for sad, and index.korean.label is majority: fetch its label archives "
+    )
+
+
 def test_korean_without_any_face(run_stage: Run) -> None:
     write_korean()
     for split in ("training", "validation"):

@@ -156,6 +156,7 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     ("module", "stages"),
     [
         ("stages/evaluation/scores.py", {"evaluate"}),
+        ("stages/datasets/aihub.py", {"rename"}),
         ("stages/datasets/cleaning.py", {f"index@{dataset}" for dataset in DATASETS}),
         ("stages/faces/detection.py", CROPS),
         ("stages/figures/contact_sheet.py", {"sheets"}),

@@ -364,15 +364,12 @@ def test_photos_of_one_emotion_with_other_names(place: Path, run_stage: Run, set
     )
 
 
-@pytest.mark.parametrize("label", ["uploader", "majority"])
-def test_no_labels(place: Path, run_stage: Run, set_params: Callable[..., None], label: str) -> None:
-    set_params(LIMITS | {"index.korean.label": label})
+def test_no_labels(place: Path, run_stage: Run, set_params: Callable[..., None]) -> None:
+    set_params(LIMITS)
     write_emotions(place / "korean")
     for path in (place / "korean").glob("*슬픔).json"):
         path.unlink()
-    expected = "error: data.korean has no label records for sad (슬픔), and index.korean.label is majority: fetch "
-    stopped = run_stage("rename")
-    assert stopped.startswith(expected) if label == "majority" else stopped == ""
+    assert run_stage("rename") == ""
 
 
 def test_words_that_are_no_emotion(place: Path, run_stage: Run, set_params: Callable[..., None]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from samples import exif, face_photo, jpeg, label_record, photo_name, write_labels
 
 from stages import sheets
-from stages.datasets.labels import SIDES
+from stages.datasets.annotators import SIDES
 from stages.figures import contact_sheet
 from stages.figures.contact_sheet import Section, Tile, write_sheet
 from stages.files.tables import read_table, write_table

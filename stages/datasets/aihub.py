@@ -13,8 +13,8 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-EMOTIONS = ("기쁨", "당황", "분노", "불안", "상처", "슬픔", "중립")
-UNDECIDED = "알수없음"  # what an annotator says who sees none of them
+from stages.datasets.annotators import EMOTIONS
+
 BACKGROUNDS = (
     "공공시설&종교&의료시설",
     "교통&이동수단(엘리베이터 포함)",
@@ -47,7 +47,6 @@ KEY = re.compile(
 )
 SPLIT = re.compile(r"(?i:train|valid)|(?:^|(?<=[/\[]))(?:[TV][SL]_|[Vv]al(?=/))")
 GENDERS = {"남": "male", "여": "female"}
-SPLITS = ("training", "validation")  # the official ones
 
 
 @dataclass(frozen=True, slots=True)

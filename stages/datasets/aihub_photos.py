@@ -8,9 +8,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.datasets.aihub import SPLITS, Name, emotion_of, parse_key, parse_name, split_of
-from stages.datasets.labels import ANNOTATORS, SIDES, Record, collect_records
+from stages.datasets.aihub import Name, emotion_of, parse_key, parse_name, split_of
+from stages.datasets.annotators import ANNOTATORS, SIDES
+from stages.datasets.labels import Record, collect_records
 from stages.datasets.manifest import COLUMNS, Photos, Rejected
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -67,17 +69,17 @@ def read_photos(
             reason, detail = "label records differ", labels.differing[key]
         if name is None or reason:
             shown = english.get(name.emotion if name else emotion_of(f"{root.name}/{entry.place}") or "", "")
-            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, shown, split or SPLITS[0]))
+            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, shown, split or OFFICIAL[0]))
             continue
         seen[name.key] = entry.place
         row = _row(entry, archives.checksum(root, entry), split, name, record, english)
-        photos.rows[split or SPLITS[0], english[name.emotion]].append(row)
+        photos.rows[split or OFFICIAL[0], english[name.emotion]].append(row)
     labelled = sum(row[COLUMNS.index("labelled")] for rows in photos.rows.values() for row in rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
     photos.expected = dict(
         Counter(
-            (labels.splits.get(key) or SPLITS[0], english[record.emotion]) for key, record in labels.records.items()
+            (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
         )
     )
     return photos

@@ -1,9 +1,11 @@
 """What is known of each data set. A third one is an entry here and a reader, `stages/datasets/<name>.py`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.datasets import aihub
+from stages.datasets.splits import OFFICIAL
+from stages.runtime.errors import UserError
 
 
 class Dataset(NamedTuple):
@@ -22,12 +24,18 @@ DATASETS = {
     "korean": Dataset(
         "Korean",
         "Korean faces",
-        aihub.SPLITS,
+        OFFICIAL,
         unit="person",
         pictures=Path("data/crops"),
         manifest=Path("data/manifest"),
     ),
 }
+
+
+def check_listed(dataset: str, listed: Collection[str]) -> None:
+    """Stop if a data set is not `listed` under `data:` in params.yaml; all that are have a section of `index:`, too."""
+    if dataset not in listed:
+        raise UserError(f"params.yaml has no data.{dataset} and no index.{dataset}; see CONTRIBUTING.md.")
 
 
 def titled(population: str, people_known: bool) -> dict[str, Dataset]:
@@ -37,5 +45,4 @@ def titled(population: str, people_known: bool) -> dict[str, Dataset]:
     return DATASETS | {"korean": second}
 
 
-SPLITS = ("train", "validation", "test")  # ours, whatever the data set's own
 MODELS = ("before", "after")  # transfer

@@ -15,8 +15,9 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.datasets import emotion_words
-from stages.datasets.aihub import SPLITS, split_of
+from stages.datasets.aihub import split_of
 from stages.datasets.manifest import COLUMNS, Photos, Rejected
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -46,7 +47,7 @@ def read_photos(
     """
     pictures = list(pictures)
     table = read_table(root, tables)
-    rows = match_rows(table, pictures) if table else {}
+    rows, without_photo = match_rows(table, pictures) if table else ({}, 0)
     people = any(row.get(PERSON) for row in rows.values())
     photos = Photos.none_of(emotions)
     seen: dict[str, tuple[str, str]] = {}  # id -> emotion, place
@@ -69,14 +70,14 @@ def read_photos(
                 archive, path = (values[COLUMNS.index(column)] for column in ("archive", "path"))
                 photos.rejected.append(Rejected(archive, path, CONTRADICTION, entry.place, first, other))
         if reason:
-            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, emotion, split or SPLITS[0]))
+            photos.rejected.append(Rejected(entry.archive, entry.path, reason, detail, emotion, split or OFFICIAL[0]))
             continue
         seen[id_] = emotion, entry.place
-        kept[id_] = split or SPLITS[0], emotion, _manifest_row(entry, id_, crc, split, emotion, row or {})
+        kept[id_] = split or OFFICIAL[0], emotion, _manifest_row(entry, id_, crc, split, emotion, row or {})
     for split, emotion, values in kept.values():
         photos.rows[split, emotion].append(values)
     if table:
-        photos.labels = {"found": len(table), "without_photo": len(table) - len(rows)}
+        photos.labels = {"found": len(table), "without_photo": without_photo}
     return photos
 
 
@@ -98,8 +99,10 @@ def read_table(root: Path, files: Iterable[Entry]) -> list[Row]:
     return found[0][1] if found else []
 
 
-def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> dict[str, Row]:
-    """For each picture, by its place, its row: `file` is its path or the end of it, as far as it tells it apart.
+def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> tuple[dict[str, Row], int]:
+    """For each picture, by its place, its row; and how many rows have no picture.
+
+    `file` is a picture's path or the end of it, as far as it tells it apart; a row may be repeated.
 
     Raises:
         UserError: a row means several pictures, or two rows that differ mean one.
@@ -110,8 +113,10 @@ def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> dict[str, Row
         for start in range(len(parts)):
             ends.setdefault("/".join(parts[start:]), []).append(picture.place)
     rows: dict[str, Row] = {}
+    without = 0
     for row in table:
         places = ends.get(_plain(row[FILE]), [])
+        without += not places
         if len(places) > 1:
             raise UserError(
                 f"The table's {row[FILE]} is the name of {len(places)} pictures, such as {places[0]} and {places[1]}; "
@@ -120,7 +125,7 @@ def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> dict[str, Row
         for place in places:
             if rows.setdefault(place, row) != row:
                 raise UserError(f"The table has two rows for {place} that differ; take one out.")
-    return rows
+    return rows, without
 
 
 def _text(root: Path, entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""Say which faces of a data set must go: removed by hand, blank, or twins; and which split each belongs to.
+"""Say which faces of a data set must go: removed by hand, blank, or twins; and which must stay together.
 
 A table has the columns array, row, id, path, label, person and split; a reason is a short text, empty for a kept face.
 """
@@ -18,10 +18,10 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from stages.datasets.people import GROUP
+from stages.datasets.splits import SPLITS
+from stages.datasets.unnamed import GROUP
 from stages.runtime.errors import UserError
 
-SPLITS = ("train", "validation", "test")  # of twins, the copy in a later split stays
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
 TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
 TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())
@@ -135,8 +135,8 @@ def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: floa
 def near_duplicate_groups(ids: pd.Series, thumbnail: np.ndarray, correlation: float) -> list[str]:
     """For each picture the name of its group: all that resemble one another, directly or by way of others.
 
-    `thumbnail` is what `thumbnails` gives; two pictures resemble each other above this
-    `correlation`, as they are or mirrored. On 17,178 pictures of FER2013 the largest group at 0.93 has 19.
+    `thumbnail` is what `thumbnails` gives; two pictures resemble each other above this `correlation`, as they are or
+    mirrored. On 17,178 pictures of FER2013 the largest group at 0.93 has 19.
     """
     flat, mirrored = (view.reshape(-1, THUMBNAIL**2) for view in (thumbnail, thumbnail[:, :, ::-1]))
     pairs = []

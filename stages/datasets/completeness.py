@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.datasets.aihub import EMOTIONS, SPLITS, UNDECIDED
-from stages.datasets.labels import ANNOTATORS
+from stages.datasets.annotators import EMOTIONS, UNDECIDED
 from stages.datasets.manifest import Photos
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.runtime.errors import UserError
@@ -32,21 +32,13 @@ def check_archives(root: Path, photos: list[Entry], limit: float) -> None:
             )
 
 
-def check_emotions(photos: Photos, emotions: Mapping[str, str], majority: bool) -> None:
-    """Stop if an emotion has no photo, or none that annotators saw where the labels are to be their `majority`."""
+def check_emotions(photos: Photos, emotions: Mapping[str, str]) -> None:
+    """Stop if an emotion has no photo."""
     for emotion, korean in emotions.items():
-        rows = sum(len(photos.rows[split, emotion]) for split in SPLITS)
-        if not rows:
+        if not any(photos.rows[split, emotion] for split in OFFICIAL):
             raise UserError(
                 f"data.korean has no photo of {emotion} ({korean}): its archives are missing or damaged. Fetch them, "
                 "or take it out of `emotions` in params.yaml and of the matrix of `crop` in dvc.yaml."
-            )
-        if majority and not any(
-            label for split in SPLITS for a in ANNOTATORS for label in photos.column(f"label_{a}", split, emotion)
-        ):
-            raise UserError(
-                f"data.korean has no label records for {emotion} ({korean}), and index.korean.label is majority: fetch "
-                "its label archives ([라벨]...), or set index.korean.label to uploader."
             )
 
 

@@ -18,7 +18,7 @@ CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 CSV_SPLITS = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
 VALIDATION = "validation"  # the folder, if there is a third one
 # Folders are read from the end: `images/train/angry/1.jpg`.
-SPLITS = {
+SPLIT_OF = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
     **dict.fromkeys(("test", "testing", "publictest", "privatetest"), "test"),
@@ -71,13 +71,13 @@ def find_pictures(root: Path, emotions: Sequence[str] = ()) -> Iterator[Picture]
 def _placed(entry: Entry) -> Picture:
     """A picture with its split and class, by its folders, or the reason why it has none."""
     folders = PurePosixPath(entry.place).parts[:-1]
-    places = [number for number, folder in enumerate(folders) if folder.lower() in SPLITS]
+    places = [number for number, folder in enumerate(folders) if folder.lower() in SPLIT_OF]
     split = label = ""
     problem = entry.problem
     if not places:
         problem = problem or NO_PLACE
     else:
-        split, classes = SPLITS[folders[places[-1]].lower()], folders[places[-1] + 1 :]
+        split, classes = SPLIT_OF[folders[places[-1]].lower()], folders[places[-1] + 1 :]
         known = _class(classes[0], entry.place) if classes else None
         label = known or ""
         if known is None:

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stages.datasets import aihub
 from stages.datasets.picture import Picture
+from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.tables import read_table
@@ -18,7 +18,7 @@ def find_pictures(root: Path, emotions: Sequence[str]) -> Iterator[Picture]:
     Raises:
         UserError: a table is missing, or names a face that its archive lacks.
     """
-    for split, emotion in itertools.product(aihub.SPLITS, emotions):
+    for split, emotion in itertools.product(OFFICIAL, emotions):
         name = f"{split}_{emotion}"
         table = read_table(root / f"{name}.csv")
         members = {entry.path: entry for entry in archives.walk(root / f"{name}.zip")}

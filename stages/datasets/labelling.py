@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.datasets.annotators import ANNOTATORS, majority
 from stages.datasets.catalog import DATASETS
 from stages.datasets.cleaning import near_duplicate_groups, share_of, thumbnails
-from stages.datasets.labels import ANNOTATORS, majority
-from stages.datasets.people import INFLATED
+from stages.datasets.unnamed import INFLATED
 from stages.files.arrays import stream_array
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError
@@ -33,23 +33,36 @@ def label_pictures(dataset: str, settings: Pictures) -> tuple[pd.DataFrame, dict
     if missing := set(table["label"]) - set(classes):
         raise UserError(f"params.yaml: index.{dataset}.classes has no line for {', '.join(sorted(missing))}.")
     folder = table["id"].str.partition("/")[0]
-    # A third folder is the validation split, and all of train is then trained on.
-    drawn = 0.0 if (folder == "validation").any() else settings.validation
+    # A third folder lies in the array train, and its ids say so; it is the validation split.
+    place = folder.where((folder == "validation") & (table["array"] == "train"), table["array"])
+    # All of train is then trained on.
+    drawn = 0.0 if (place == "validation").any() else settings.validation
     table["split"] = [
-        place if place in ("test", "validation") else split_by_share(share, drawn, 0)
-        for place, share in zip(folder, shares(table["id"], settings.seed), strict=True)
+        split if split in ("test", "validation") else split_by_share(share, drawn, 0)
+        for split, share in zip(place, shares(table["id"], settings.seed), strict=True)
     ]
     return table, classes
 
 
 def label_people(dataset: str, settings: People, emotions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The faces of people that `rename` listed with their split, and the emotion that each label becomes (or none)."""
+    """The faces of people that `rename` listed with their split, and the emotion that each label becomes (or none).
+
+    Raises:
+        UserError: the annotators' labels are asked for, and they saw no photo of an emotion.
+    """
     official, validation, test = settings.split == "official", settings.validation, settings.test
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
     # Of hundreds of thousands of rows, only what is needed.
     columns = ["id", "official", "person", "uploader", *annotators]
     manifest = DATASETS[dataset].manifest or Path()
     photos = pd.concat([read_table(path)[columns] for path in sorted(manifest.glob("*_*.csv"))])
+    if settings.label == "majority":
+        seen = set(photos.loc[(photos[annotators] != "").any(axis=1), "uploader"])
+        if unseen := [emotion for emotion in emotions if emotion not in seen]:
+            raise UserError(
+                f"data.{dataset} has no label records for {unseen[0]}, and index.{dataset}.label is majority: fetch "
+                f"its label archives ([라벨]...), or set index.{dataset}.label to uploader."
+            )
     table = read_arrays(dataset).merge(photos, on="id", validate="one_to_one")
     if (table["person"] == "").all():
         arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())

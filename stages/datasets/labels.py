@@ -5,22 +5,18 @@ import re
 import sys
 import unicodedata
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from stages.datasets.aihub import EMOTIONS, UNDECIDED, Name, parse_name, split_of
+from stages.datasets.aihub import Name, parse_name, split_of
+from stages.datasets.annotators import ANNOTATORS, SIDES, understood
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.runtime.errors import UserError
 
-ANNOTATORS = ("A", "B", "C")
-SIDES = ("minX", "minY", "maxX", "maxY")
 BEFORE_NAME = re.compile(r"^.*[/\\](?=[0-9a-f]{64}_)", re.IGNORECASE | re.DOTALL)
 LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
 NO_RECORDS = (
@@ -102,11 +98,6 @@ def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Label
     return labels
 
 
-def understood(word: str) -> bool:
-    """Whether a label, normalised, is one that AI-Hub 82 has; none at all is."""
-    return not word or word == UNDECIDED or word in EMOTIONS
-
-
 def read_records(data: bytes, path: str) -> Iterator[Record | str]:
     """Yield the records of one label file; for a record whose file name cannot be understood, that name.
 
@@ -133,12 +124,6 @@ def read_records(data: bytes, path: str) -> Iterator[Record | str]:
             tuple(_word(a.get("faceExp")) if isinstance(a, dict) else "" for a in annotations),
             tuple(_box(a.get("boxes")) if isinstance(a, dict) else None for a in annotations),
         )
-
-
-def majority(labels: np.ndarray) -> list[str]:
-    """For each row of annotators' labels, the one that more than half of them chose, or ""."""
-    winners = (Counter(row).most_common(1)[0] for row in labels)
-    return [label if 2 * count > labels.shape[1] else "" for label, count in winners]
 
 
 def _word(value: Any) -> str:

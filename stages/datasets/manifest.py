@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.datasets.aihub import SPLITS
-from stages.datasets.labels import ANNOTATORS, SIDES
+from stages.datasets.annotators import ANNOTATORS, SIDES
+from stages.datasets.splits import OFFICIAL
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.images import BadPictureError
@@ -29,14 +29,14 @@ class Rejected(NamedTuple):
     reason: str
     detail: str
     emotion: str = ""  # in English, as far as its name or place tells
-    split: str = ""  # one of SPLITS
+    split: str = ""  # one of OFFICIAL
 
 
 @dataclass(slots=True)
 class Photos:
     """What a download holds: rows by COLUMNS for each split and emotion, and what was rejected.
 
-    A photo whose official split is not known is among the first of SPLITS.
+    A photo whose official split is not known is among the first of OFFICIAL.
     """
 
     rows: dict[tuple[str, str], list[tuple[Any, ...]]]
@@ -47,7 +47,7 @@ class Photos:
     @classmethod
     def none_of(cls, emotions: Iterable[str]) -> "Photos":
         """No photo yet."""
-        return cls({(split, emotion): [] for split in SPLITS for emotion in emotions})
+        return cls({(split, emotion): [] for split in OFFICIAL for emotion in emotions})
 
     def column(self, name: str, split: str, emotion: str) -> list[Any]:
         """One column of the rows of a split and emotion."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.datasets.labels import ANNOTATORS, majority
+from stages.datasets.annotators import ANNOTATORS, majority
 from stages.evaluation.bootstrap import Bootstrap
 from stages.evaluation.groups import FAMILIAR, UNKNOWN, by_familiarity, by_group, by_label, ceilings
 from stages.files.tables import read_table, with_columns

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.runtime import params
 from stages.runtime.errors import UserError
 
 
@@ -59,8 +58,3 @@ def check_groups(
             reasons.setdefault(group, Counter())[reason] += 1
     for group, counts in reasons.items():
         check_share(group, {"kept": kept.get(group, 0), "rejected": counts}, limit, table, not_damage)
-
-
-def majority_needed() -> bool:
-    """Whether `index` will want the annotators' labels. It decides on stopping alone, and on no output."""
-    return params.load().index.korean.label == "majority"

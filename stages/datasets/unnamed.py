@@ -1,4 +1,4 @@
-"""Who is on which picture: where nobody says, pictures that resemble one another are taken for one person's."""
+"""Where nobody says who is on a picture, the groups of `cleaning.near_duplicate_groups` stand for people."""
 
 from collections.abc import Iterable
 

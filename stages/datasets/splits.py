@@ -1,0 +1,4 @@
+"""The names of the splits."""
+
+SPLITS = ("train", "validation", "test")  # ours, whatever the data set's own; of twins, the copy in a later one stays
+OFFICIAL = ("training", "validation")  # those of AI-Hub 82
