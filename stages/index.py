@@ -179,10 +179,10 @@ def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable:
         cropped = photos["id"].isin(table["id"]) | places.isin(unreadable["path"])
         rejected |= {"rename": len(read_table(manifest / "rejected.csv")), "crop": int((~cropped).sum())}
         found = len(photos) + rejected["rename"]
-    stages = [f"by {stage}" for stage, count in rejected.items() for _ in range(count)]
+    stages = {f"by {stage}": count for stage, count in rejected.items() if count}
     kept = int((reasons == "").sum())
     account(f"{dataset} from the raw pictures on", found, kept, stages)
-    return {"found": found, "kept": kept, "rejected": len(stages)}
+    return {"found": found, "kept": kept, "rejected": sum(stages.values())}
 
 
 def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:

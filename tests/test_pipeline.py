@@ -346,10 +346,10 @@ def test_no_person_is_in_two_splits(built: Path) -> None:
 def test_counts_add_up_from_stage_to_stage(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built)
     renamed, cropped, resized, indexed = counts("korean")
-    assert (renamed.kept, cropped.kept, resized.found) == (cropped.found, resized.found, indexed.found)
+    assert (renamed.kept, cropped.kept, resized.kept) == (cropped.found, resized.found, indexed.found)
     assert indexed.kept == len(index_of(built, "korean"))
     raw = metrics(built, "index/korean.json")["korean"]
-    reasons = [count for stage in (renamed, cropped, indexed) for _, count in stage.rejected]
+    reasons = [count for stage in (renamed, cropped, resized, indexed) for _, count in stage.rejected]
     assert raw == {"found": renamed.found, "kept": indexed.kept, "rejected": sum(reasons)}
     scores = evaluation(built, "scores").query("emotion == 'all'")
     for dataset in ("fer2013", "korean"):

@@ -137,16 +137,14 @@ def test_accounts_of_all_stages(data: None) -> None:
         "Pictures                               found      kept  rejected",
         "  FER2013, resize: grey squares            2         1         1",
         "                                                               1 cut off",
-        "  FER2013, index: used                     2         1         1",
-        "                                                               1 cut off",
+        "  FER2013, index: used                     1         1         0",
         "  Korean, rename: photos found             4         3         1",
         "                                                               1 split unknown",
         "  Korean, crop: faces cut out              3         2         1",
         "                                                               1 no face found",
         "  Korean, resize: grey squares             2         1         1",
         "                                                               1 cut off",
-        "  Korean, index: used                      2         1         1",
-        "                                                               1 cut off",
+        "  Korean, index: used                      1         1         0",
     ]
 
 

@@ -74,7 +74,7 @@ def read_photos(
         seen[name.key] = entry.place
         row = _row(entry, archives.checksum(root, entry), split, name, record, english)
         photos.rows[split or OFFICIAL[0], english[name.emotion]].append(row)
-    labelled = sum(row[COLUMNS.index("labelled")] for rows in photos.rows.values() for row in rows)
+    labelled = sum(sum(photos.column("labelled", *group)) for group in photos.rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
     photos.expected = dict(

@@ -42,7 +42,7 @@ def counts(dataset: str) -> list[Count]:
     unreadable = rejected["array"] == ""
     squares = len(used) + int((~unreadable).sum())
     result.append(Count("resize", "grey squares", squares, reasons(rejected[unreadable])))
-    return [*result, Count("index", "used", len(used), reasons(rejected))]
+    return [*result, Count("index", "used", len(used), reasons(rejected[~unreadable]))]
 
 
 def reasons(rejected: pd.DataFrame) -> list[tuple[str, int]]:

@@ -51,7 +51,8 @@ class Photos:
 
     def column(self, name: str, split: str, emotion: str) -> list[Any]:
         """One column of the rows of a split and emotion."""
-        return [row[COLUMNS.index(name)] for row in self.rows[split, emotion]]
+        place = COLUMNS.index(name)
+        return [row[place] for row in self.rows[split, emotion]]
 
     @property
     def kept(self) -> int:

@@ -8,8 +8,10 @@ from typing import Any
 from stages.runtime.errors import UserError
 
 
-def account(name: str, found: int, kept: int, reasons: Iterable[str]) -> dict[str, Any]:
-    """Print and return `{"found", "kept", "rejected": {reason: count}}`; `reasons` holds one item for each rejection.
+def account(name: str, found: int, kept: int, reasons: Iterable[str] | Mapping[str, int]) -> dict[str, Any]:
+    """Print and return `{"found", "kept", "rejected": {reason: count}}`.
+
+    `reasons` holds one item for each rejection, or says how many there are of each reason.
 
     Raises:
         RuntimeError: found is not kept + rejected, which would be a fault of ours.
