@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets import fer2013
-from stages.datasets.cleaning import near_twin_reasons, share_of, thumbnails
+from stages.datasets.cleaning import near_duplicate_reasons, share_of, thumbnails
 from stages.datasets.picture import Picture
 from stages.faces.box import Box
 from stages.files import archives
@@ -79,7 +79,7 @@ def near_duplicates(root: Path, pictures: list[Picture], chosen: list[Picture]) 
             compared.append(picture)
     correlation = params.load().index.fer2013.near_duplicate
     splits = pd.Series([picture.split for picture in compared])
-    reasons = near_twin_reasons(splits, thumbnails(faces), correlation)
+    reasons = near_duplicate_reasons(splits, thumbnails(faces), correlation)
     return {picture.id for picture, reason in zip(compared, reasons, strict=True) if reason}
 
 

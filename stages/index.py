@@ -1,7 +1,7 @@
 """Decide for one data set which faces are used, under which label and in which split.
 
 In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt.
-Out: data/csvs/<dataset>/{angry,embarrassed,happy,neutral,sad,merged}.csv with the columns array (file in data/arrays),
+Out: data/csvs/<dataset>/<emotion>.csv for each emotion and merged.csv, with the columns array (file in data/arrays),
 row (in that array), id, path, label, person and split; rejected.csv beside them; metrics/index/<dataset>.json: raw
 pictures found, used and rejected, by whichever stage.
 Run: python -m stages.index korean
@@ -15,18 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.datasets import cleaning
 from stages.datasets.annotators import understood
 from stages.datasets.catalog import DATASETS, check_listed
-from stages.datasets.cleaning import (
-    TWIN_REASONS,
-    digests,
-    excluded,
-    near_twin_reasons,
-    read_exclusions,
-    share_of,
-    thumbnails,
-    twin_reasons,
-)
 from stages.datasets.counts import split_sizes
 from stages.datasets.labelling import label_people, label_pictures
 from stages.datasets.splits import SPLITS
@@ -41,7 +32,7 @@ ARRAYS = Path("data/arrays")
 CSVS = Path("data/csvs")
 NOT_DAMAGE = (
     *("emotion not used", "no majority of annotators", "removed by hand", "person not used", "face found twice"),
-    *TWIN_REASONS,
+    *cleaning.DUPLICATE_REASONS,
 )
 NOT_UNDERSTOOD = "not an emotion of AI-Hub 82"
 NO_SPLIT = "official split not known"
@@ -97,37 +88,37 @@ def judge_pictures(dataset: str, how: params.Pictures) -> Judged:
     table, classes = label_pictures(dataset, how)
     reasons = clean(table, classes, dataset, how.duplicates == "remove")
     if how.near_duplicate < 1:
-        reasons = without_near_twins(dataset, table, reasons, how.near_duplicate)
+        reasons = without_near_duplicates(dataset, table, reasons, how.near_duplicate)
     return table, classes, reasons
 
 
 def judge_people(dataset: str, how: params.People, emotions: list[str]) -> Judged:
     """The faces of a data set of people, and why one is not used."""
     table, classes = label_people(dataset, how, emotions)
-    reasons = clean(table, classes, dataset, remove_twins=True)
+    reasons = clean(table, classes, dataset, remove_duplicates=True)
     if how.split == "official":
         reasons[(reasons == "") & (table["official"] == "")] = NO_SPLIT
     reasons[left_out(table[reasons == ""], how.people, how.seed)] = "person not used"
     return table, classes, reasons
 
 
-def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, remove_twins: bool) -> pd.Series:
+def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, remove_duplicates: bool) -> pd.Series:
     """For each face the reason why it is not used, or "" (near twins are not looked for)."""
     reasons = pd.Series("", index=table.index, dtype=object)
     listed = Path("data/exclude") / f"{dataset}.txt"
-    lines = read_exclusions(listed)
+    lines = cleaning.read_exclusions(listed)
     try:
-        removed = excluded(lines, table["id"], table["path"], unused_pictures(dataset))
+        removed = cleaning.excluded(lines, table["id"], table["path"], unused_pictures(dataset))
     except UserError as error:
         raise UserError(f"{listed}: {error}") from None
     reasons[removed] = "removed by hand"
     # The tables list the rows of each array in their order.
     arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
-    digest = pd.Series(list(digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
+    digest = pd.Series(list(cleaning.digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
     reasons[(reasons == "") & (digest == "")] = "constant picture"
-    if remove_twins:
+    if remove_duplicates:
         rest = reasons == ""
-        reasons[rest] = twin_reasons(table[rest], digest[rest])
+        reasons[rest] = cleaning.duplicate_reasons(table[rest], digest[rest])
     unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
     nobody = table["label"] == ""
     reasons[(reasons == "") & nobody] = "no majority of annotators"
@@ -146,12 +137,12 @@ def unused_pictures(dataset: str) -> Iterator[str]:
             yield from read_table(path)["id"]
 
 
-def without_near_twins(dataset: str, table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
+def without_near_duplicates(dataset: str, table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
     """The reasons of `clean`, with those faces added that have a near twin in a later split."""
     used = table[reasons == ""]
     arrays = {name: open_array(ARRAYS / dataset / f"{name}.npy") for name in used["array"].unique()}
-    small = thumbnails(arrays[name][row] for name, row in zip(used["array"], used["row"], strict=True))
-    added = near_twin_reasons(used["split"], small, correlation)
+    small = cleaning.thumbnails(arrays[name][row] for name, row in zip(used["array"], used["row"], strict=True))
+    added = cleaning.near_duplicate_reasons(used["split"], small, correlation)
     return reasons.where(reasons != "", added.reindex(table.index, fill_value=""))
 
 
@@ -161,7 +152,7 @@ def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:
     Somebody always is, and whoever is used stays so when the share grows.
     """
     training = table[table["split"] == "train"]
-    order = sorted(training["person"].unique(), key=lambda person: share_of(f"used {person}", seed))
+    order = sorted(training["person"].unique(), key=lambda person: cleaning.share_of(f"used {person}", seed))
     unused = order[max(round(people * len(order)), 1) :]
     return training.index[training["person"].isin(unused)]
 

@@ -6,13 +6,13 @@ from samples import noise
 
 from stages.datasets.cleaning import (
     digests,
+    duplicate_reasons,
     excluded,
-    near_twin_reasons,
+    near_duplicate_reasons,
     plain_id,
     read_exclusions,
     share_of,
     thumbnails,
-    twin_reasons,
 )
 from stages.runtime.errors import UserError
 
@@ -86,7 +86,7 @@ def test_digests() -> None:
 def twins(*rows: tuple[str, str, str, str]) -> list[str]:
     """Reasons for (digest, id, label, split) rows, under an index that is not the row number."""
     table = pd.DataFrame(rows, columns=["digest", "id", "label", "split"], index=range(10, 10 + len(rows)))
-    return twin_reasons(table, table["digest"]).tolist()
+    return duplicate_reasons(table, table["digest"]).tolist()
 
 
 def test_within_a_split_the_first_by_id_stays() -> None:
@@ -110,32 +110,32 @@ def test_no_faces() -> None:
     assert twins() == []
 
 
-def near_twins(correlation: float, *faces: tuple[str, np.ndarray]) -> list[str]:
+def near_duplicates(correlation: float, *faces: tuple[str, np.ndarray]) -> list[str]:
     """Reasons for (split, picture) pairs, under an index that is not the row number."""
     splits = pd.Series([split for split, _ in faces], index=range(10, 10 + len(faces)), dtype=object)
-    return near_twin_reasons(splits, thumbnails(picture for _, picture in faces), correlation).tolist()
+    return near_duplicate_reasons(splits, thumbnails(picture for _, picture in faces), correlation).tolist()
 
 
-def test_near_twins_go_from_the_earlier_split() -> None:
+def test_near_duplicates_go_from_the_earlier_split() -> None:
     face, other = (cv2.resize(noise(n, 8, 8), (48, 48), interpolation=cv2.INTER_CUBIC) for n in (1, 2))
     darker = (face * 0.5 + 20).astype(np.uint8)
-    assert near_twins(0.93, ("train", face), ("test", darker), ("train", other)) == ["near twin in test", "", ""]
-    assert near_twins(0.93, ("train", face[:, ::-1]), ("validation", face)) == ["near twin in validation", ""]
+    assert near_duplicates(0.93, ("train", face), ("test", darker), ("train", other)) == ["near twin in test", "", ""]
+    assert near_duplicates(0.93, ("train", face[:, ::-1]), ("validation", face)) == ["near twin in validation", ""]
     everywhere = ("train", face), ("validation", darker), ("test", face)
-    assert near_twins(0.93, *everywhere) == ["near twin in test", "near twin in test", ""]
-    assert near_twins(0.93, ("train", face), ("train", darker), ("test", other)) == ["", "", ""]
+    assert near_duplicates(0.93, *everywhere) == ["near twin in test", "near twin in test", ""]
+    assert near_duplicates(0.93, ("train", face), ("train", darker), ("test", other)) == ["", "", ""]
 
 
-def test_near_twins_are_those_above_the_correlation() -> None:
+def test_near_duplicates_are_those_above_the_correlation() -> None:
     face, other = noise(1, 16, 16).astype(np.float32), noise(2, 16, 16).astype(np.float32)
     mixed = (0.7 * face + 0.3 * other).astype(np.uint8)
     likeness = np.corrcoef(face.ravel(), mixed.ravel())[0, 1]  # 16x16 pictures are their own thumbnails
     pair = ("train", face.astype(np.uint8)), ("test", mixed)
-    assert near_twins(likeness - 0.001, *pair) == ["near twin in test", ""]
-    assert near_twins(likeness + 0.001, *pair) == ["", ""]
+    assert near_duplicates(likeness - 0.001, *pair) == ["near twin in test", ""]
+    assert near_duplicates(likeness + 0.001, *pair) == ["", ""]
 
 
-def test_near_twins_of_constant_pictures_and_of_none() -> None:
-    assert near_twins(0.9, ("train", np.zeros((9, 9), np.uint8)), ("test", np.zeros((9, 9), np.uint8))) == ["", ""]
-    assert near_twins(0.9) == []
-    assert near_twins(0.9, ("train", noise(1, 9, 9))) == [""]
+def test_near_duplicates_of_constant_pictures_and_of_none() -> None:
+    assert near_duplicates(0.9, ("train", np.zeros((9, 9), np.uint8)), ("test", np.zeros((9, 9), np.uint8))) == ["", ""]
+    assert near_duplicates(0.9) == []
+    assert near_duplicates(0.9, ("train", noise(1, 9, 9))) == [""]

@@ -110,14 +110,14 @@ def test_fer2013(run_stage: Run, set_params: Any) -> None:
     assert (moved[both] != before[both]).any()
 
 
-def test_fer2013_twins_may_stay(run_stage: Run, set_params: Any) -> None:
+def test_fer2013_duplicates_may_stay(run_stage: Run, set_params: Any) -> None:
     write_fer()
     set_params({"index.fer2013.duplicates": "keep"})
     assert run_stage("index", "fer2013") == ""
     assert check("fer2013") == {"emotion not used": 36, "constant picture": 1}
 
 
-def test_fer2013_near_twins(run_stage: Run, set_params: Any) -> None:
+def test_fer2013_near_duplicates(run_stage: Run, set_params: Any) -> None:
     write_fer()
     set_params({"index.fer2013.near_duplicate": 0.93})
     assert run_stage("index", "fer2013") == ""
@@ -127,7 +127,7 @@ def test_fer2013_near_twins(run_stage: Run, set_params: Any) -> None:
     assert rejected["train/happy/near"] == "near twin in test"
 
 
-def test_twins_are_no_damage(run_stage: Run, set_params: Any) -> None:
+def test_duplicates_are_no_damage(run_stage: Run, set_params: Any) -> None:
     write_fer()
     set_params({"index.fer2013.near_duplicate": 0.93, "limits.max_rejected": 0})
     message = run_stage("index", "fer2013")

@@ -330,7 +330,7 @@ def test_index_holds_what_it_promises(built: Path, dataset: str) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["fer2013", "korean"])
-def test_no_twins_are_left(built: Path, dataset: str) -> None:
+def test_no_duplicates_are_left(built: Path, dataset: str) -> None:
     index = index_of(built, dataset)
     arrays = {array: np.load(built / "data/arrays" / dataset / f"{array}.npy") for array in index["array"].unique()}
     pictures = [arrays[array][row].tobytes() for array, row in zip(index["array"], index["row"], strict=True)]

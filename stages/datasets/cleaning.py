@@ -1,4 +1,4 @@
-"""Say which faces of a data set must go: removed by hand, blank, or twins; and which must stay together.
+"""Say which faces of a data set must go: removed by hand, blank, or duplicates; and which must stay together.
 
 A table has the columns array, row, id, path, label, person and split; a reason is a short text, empty for a kept face.
 """
@@ -23,9 +23,9 @@ from stages.datasets.unnamed import GROUP
 from stages.runtime.errors import UserError
 
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
-TWIN, NEAR_TWIN = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
-TWIN_REASONS = (OTHER_LABEL, SAME_SPLIT, *TWIN.values(), *NEAR_TWIN.values())
-THUMBNAIL = 16  # pixels; what near twins have in common is coarser than this
+DUPLICATE, NEAR_DUPLICATE = ({split: f"{kind} in {split}" for split in SPLITS[1:]} for kind in ("twin", "near twin"))
+DUPLICATE_REASONS = (OTHER_LABEL, SAME_SPLIT, *DUPLICATE.values(), *NEAR_DUPLICATE.values())
+THUMBNAIL = 16  # pixels; what near duplicates have in common is coarser than this
 PICTURE_ENDING = re.compile(r"\.(jpe?g|jfif|png|bmp|webp|tiff?)$", re.IGNORECASE)
 
 
@@ -80,7 +80,7 @@ def digests(pictures: Iterable[np.ndarray]) -> Iterator[str]:
         yield "" if picture.min() == picture.max() else hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
 
 
-def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
+def duplicate_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
     """Why a face goes for the sake of an identical one: all if their labels differ, else all but one.
 
     The one that stays is in the latest of train, validation, test, and the first by id.
@@ -91,13 +91,13 @@ def twin_reasons(table: pd.DataFrame, digest: pd.Series) -> pd.Series:
         table.index, digest, table["id"], table["label"], table["split"], strict=True
     ):
         groups[key].append((-SPLITS.index(split), id_, label, place))
-    for twins in groups.values():
-        (first_split, _, first_label, _), *others = sorted(twins)
+    for same in groups.values():
+        (first_split, _, first_label, _), *others = sorted(same)
         if any(label != first_label for _, _, label, _ in others):
-            reasons[[place for *_, place in twins]] = OTHER_LABEL
+            reasons[[place for *_, place in same]] = OTHER_LABEL
             continue
         for split, _, _, place in others:
-            reasons[place] = SAME_SPLIT if split == first_split else TWIN[SPLITS[-first_split]]
+            reasons[place] = SAME_SPLIT if split == first_split else DUPLICATE[SPLITS[-first_split]]
     return reasons
 
 
@@ -114,7 +114,7 @@ def thumbnails(pictures: Iterable[np.ndarray]) -> np.ndarray:
     return result
 
 
-def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: float) -> pd.Series:
+def near_duplicate_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: float) -> pd.Series:
     """Why a face goes because one in a later split looks like it, as it is or mirrored.
 
     `thumbnail` is what `thumbnails` gives for the faces of `split`; two look alike above this `correlation`.
@@ -128,7 +128,7 @@ def near_twin_reasons(split: pd.Series, thumbnail: np.ndarray, correlation: floa
             # In parts, so that memory does not grow with the product of both numbers.
             for part in np.array_split(here, max(len(here) // 1000, 1)):
                 likeness = np.maximum(flat[part] @ others, mirrored[part] @ others).max(axis=1, initial=-1)
-                reasons.iloc[part[likeness > correlation]] = NEAR_TWIN[later]
+                reasons.iloc[part[likeness > correlation]] = NEAR_DUPLICATE[later]
     return reasons
 
 
