@@ -1,6 +1,7 @@
 """A working folder for each test, with a small params.yaml, and a way to run a stage in it."""
 
 import copy
+import functools
 import importlib
 import json
 import signal
@@ -15,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.files import archives
-from stages.runtime import errors
+from stages.runtime import errors, params
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,9 +46,14 @@ CHANGES: dict[str, Any] = {
 }
 
 
+COMMITTED: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+# Most tests have the same parameters, and to read YAML takes longer than the rest of many of them.
+params.parse = functools.cache(params.parse)
+
+
 def params_with(changes: dict[str, Any]) -> dict[str, Any]:
     """The values of params.yaml with single ones changed: {"crop.size": 32}."""
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = copy.deepcopy(COMMITTED)
     # The tests are of these two, whatever further ones params.yaml names.
     values["index"] = {name: values["index"][name] for name in ("fer2013", "korean")}
     for path, value in changes.items():

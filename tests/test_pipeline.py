@@ -1,7 +1,9 @@
 """The pipeline as its users use it: real dvc commands in temporary repositories, on a tiny sample."""
 
+import functools
 import io
 import json
+import operator
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sentences import says
 from sklearn.metrics import log_loss, precision_recall_fscore_support
+from test_readme import commands
 
 from demo.models import Model
 from stages.datasets.catalog import DATASETS
@@ -33,11 +36,16 @@ KOREAN: dict[str, str] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml")
 EMOTIONS = list(KOREAN)
 EXPERIMENT = {"transfer", "evaluate", "export", "report"}
 CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-# `built` and the experiments take minutes on a busy machine.
-pytestmark = pytest.mark.timeout(900)
 EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
     f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in DATASETS
 }
+# Commands of README that are not typed here, and why.
+NOT_TYPED = {
+    "make demo": "it serves the page until Ctrl-C",
+    "python -m demo --camera 0 --out result2": "it needs a camera",
+}
+# `built` and the experiments take minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 def run(folder: Path, *command: str, ok: bool = True, environment: dict[str, str] | None = None) -> str:
@@ -92,7 +100,7 @@ if "OPENED_BY" in os.environ:
 """
 
 
-def tiny_repository(folder: Path) -> Path:
+def tiny_repository(folder: Path) -> None:
     """The working tree as a repository of its own, with a tiny sample; nothing has run in it."""
     files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
     for name in files:
@@ -104,21 +112,30 @@ def tiny_repository(folder: Path) -> Path:
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "tiny")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the working tree in which a tiny pipeline has run, all committed. Tests only read it.
+    """A clone in which the first commands of README made a tiny pipeline run, all committed. Tests only read it.
 
     It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
     """
-    folder = tiny_repository(Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built")) / "repository")
+    place = Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built"))
+    tiny_repository(place / "tiny")
+    run(place, "git", "clone", "-q", "--bare", "tiny", "origin.git")
     hook = tmp_path_factory.mktemp("hook")
     (hook / "sitecustomize.py").write_text(OPENED, encoding="utf-8")
-    # Beside the repository, so that git does not see it.
-    watched = {"PYTHONPATH": str(hook), "OPENED": str(folder.with_name("opened.txt"))}
-    assert stages_run(run(folder, "dvc", "repro", environment=watched)) == EVERYTHING
+    # This environment in place of a new one.
+    (place / "venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (place / "venv" / name).symlink_to(Path(sys.prefix) / name)
+    clone, make = commands("README.md")[:2]
+    assert (clone, make) == ("git clone URL emotions && cd emotions", "make run")
+    script = ["set -e", clone.replace("URL", "origin.git"), "cp -r ../venv .venv", "touch .venv/installed", make]
+    watched = {"PYTHONPATH": str(hook), "OPENED": str(place / "opened.txt")}
+    assert stages_run(run(place, "bash", "-c", "\n".join(script), environment=watched)) == EVERYTHING
+    folder = place / "emotions"
+    # What the default run writes is committed in the real repository.
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "result")
     return folder
@@ -140,7 +157,7 @@ def edit_params(folder: Path, section: str, **values: object) -> None:
     yaml = YAML()
     path = folder / "params.yaml"
     document = yaml.load(path.read_text(encoding="utf-8"))
-    document[section].update(values)
+    functools.reduce(operator.getitem, section.split("."), document).update(values)
     with open(path, "w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
@@ -202,31 +219,57 @@ def test_runtime_changes_no_byte(repository: Path) -> None:
     assert (repository / "dvc.lock").read_bytes() == before
 
 
-def test_an_experiment_with_a_learning_rate(repository: Path) -> None:
-    assert stages_run(run(repository, "dvc", "exp", "run", "-S", "finetune.lr=1e-4")) == EXPERIMENT
-    changed = json.loads(run(repository, "dvc", "params", "diff", "--json"))
+@pytest.fixture(scope="session")
+def typed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The same clone after the other commands of README, from top to bottom, and what they printed."""
+    place = tmp_path_factory.mktemp("typed")
+    for name in ("origin.git", "emotions"):
+        shutil.copytree(built.parent / name, place / name, symlinks=True)
+    clone = place / "emotions"
+    run(clone, "git", "remote", "set-url", "origin", str(place / "origin.git"))
+    rest = [command for command in commands("README.md")[2:] if command not in NOT_TYPED]
+    return clone, run(clone, "bash", "-c", "\n".join(["set -e", *rest]))
+
+
+def test_commands_of_the_readme_can_be_typed_from_top_to_bottom(typed: tuple[Path, str]) -> None:
+    clone = typed[0]
+    assert NOT_TYPED.keys() <= set(commands("README.md"))
+    assert run(clone, "git", "status", "--porcelain") == ""
+    # So that a colleague's clone knows the remote.
+    assert "../store" in run(clone, "git", "--git-dir=../origin.git", "show", "HEAD:.dvc/config")
+
+
+def test_an_experiment_runs_what_depends_on_it_and_is_compared(typed: tuple[Path, str]) -> None:
+    clone, printed = typed
+    assert stages_run(printed) == EXPERIMENT
+    # The commit of the experiment and the one before; the last one tells of the remote.
+    before_and_after = ["HEAD~2", "HEAD~1"]
+    changed = json.loads(run(clone, "dvc", "params", "diff", "--json", *before_and_after))
+    assert changed["params.yaml"].keys() == {"finetune.lr"}
     assert changed["params.yaml"]["finetune.lr"]["new"] == 1e-4
-    lines = run(repository, "dvc", "metrics", "diff").splitlines()
+    lines = run(clone, "dvc", "metrics", "diff", *before_and_after).splitlines()
     assert len(lines) <= 30
     assert max(map(len, lines)) <= 100
-    difference = json.loads(run(repository, "dvc", "metrics", "diff", "--all", "--json"))["metrics/evaluate.json"]
+    difference = json.loads(run(clone, "dvc", "metrics", "diff", "--all", "--json", *before_and_after))
     for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
-        assert {f"{model}.accuracy", *(f"{model}.{emotion}" for emotion in EMOTIONS)} <= set(difference)
-    plots = run(repository, "dvc", "plots", "diff")
+        names = {f"{model}.accuracy", *(f"{model}.{emotion}" for emotion in EMOTIONS)}
+        assert names <= set(difference["metrics/evaluate.json"])
+    plots = run(clone, "dvc", "plots", "diff", *before_and_after)
     assert "index.html" in plots
     assert "WARNING" not in plots
 
 
 def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     grid = ["-S", "finetune.lr=0.002,0.01", "-S", "model.dropout_odd=0"]
-    run(repository, "dvc", "exp", "run", "--queue", *grid, "evaluate")
+    run(repository, "dvc", "exp", "run", "--queue", *grid, "transfer")
     run(repository, "dvc", "exp", "run", "--run-all")
     table = pd.read_csv(io.StringIO(run(repository, "dvc", "exp", "show", "--csv", "--no-pager")))
     done = table[table["typ"].isin(["branch_commit", "branch_base"])].dropna(subset=["Experiment"])
     found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
     grid_done = {(0.002, 0.0), (0.01, 0.0)}
     assert grid_done <= found
-    printed = run(repository, "python", "-m", "tools.study", "grid", "finetune.lr", "model.dropout_odd")
+    command = ["python", "-m", "tools.study", "--stage", "transfer", "grid", "finetune.lr", "model.dropout_odd"]
+    printed = run(repository, *command)
     study = pd.read_csv(repository / "docs/studies/grid.csv")
     # The committed run is one more combination.
     assert set(zip(study["finetune.lr"], study["model.dropout_odd"], strict=True)) == grid_done | {(0.001, 0.1)}
@@ -234,7 +277,8 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     for row in study.itertuples():
         same = (done["finetune.lr"].astype(float) == row[1]) & (done["model.dropout_odd"].astype(float) == row[2])
         if same.any():
-            assert done.loc[same, "korean.after.accuracy"].astype(float).iloc[0] == row.korean
+            shown = done.loc[same, "transfer.validation.accuracy"].astype(float).iloc[0]
+            assert shown == row.korean_validation
     assert printed.count("\n| ") == len(study) + 1
     run(repository, "dvc", "repro", "report")
     page = (repository / "data/report/index.html").read_text(encoding="utf-8")
@@ -284,7 +328,7 @@ def test_a_typo_in_params_is_one_sentence(repository: Path) -> None:
 def test_stages_open_only_the_files_that_dvc_yaml_declares(built: Path) -> None:
     lock = YAML(typ="safe").load((built / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     opened: dict[str, set[str]] = {}
-    for line in built.with_name("opened.txt").read_text(encoding="utf-8").splitlines():
+    for line in (built.parent / "opened.txt").read_text(encoding="utf-8").splitlines():
         command, path = line.split("\t")
         # What Python has compiled stands for its source.
         path = re.sub(r"__pycache__/(\w+)\.[\w.-]+$", r"\1.py", path)
@@ -445,8 +489,9 @@ def test_a_temperature_is_of_validation_faces_and_an_interval_of_people(built: P
 
 
 def test_the_official_split_tells_people_seen_in_training_from_others(repository: Path) -> None:
-    official = ["-S", "index.korean.split=official", "-S", "index.korean.people=0.5"]
-    run(repository, "dvc", "exp", "run", *official, "evaluate")
+    edit_params(repository, "index.korean", split="official", people=0.5)
+    # With the weights that are there: whom they were trained on is not asked.
+    run(repository, "dvc", "repro", "--single-item", "index@korean", "evaluate")
     index = index_of(repository, "korean")
     faces = index[index["split"] == "test"]
     trained = set(index.loc[index["split"] == "train", "person"])

@@ -222,3 +222,9 @@ def test_written_tables_are_read_back(tmp_path: Path, monkeypatch: pytest.Monkey
     first = Path("docs/studies/rate.png").read_bytes()
     study.main()
     assert Path("docs/studies/rate.png").read_bytes() == first
+
+
+def test_every_figure_is_among_the_committed_metrics() -> None:
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "metrics").glob("*.json")]
+    known = {name for file in files for name in pd.json_normalize(file).columns}
+    assert {key for figures in study.FIGURES.values() for key in figures.values()} <= known

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -208,9 +209,12 @@ def figures_of(folder: Path, stage: str) -> Any:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_killed_run_ends_like_an_uninterrupted_one(
+    tmp_path: Path, run_stage: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = {"finetune.wise_ft": 0.1, "finetune.teacher_share": 0.5}
     whole, broken = workplace(tmp_path / "whole", values), workplace(tmp_path / "broken", values)
+    monkeypatch.chdir(whole)
     # The run that is killed has one core, the other all: neither changes a byte.
     one_core = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
     for stage, epochs in (("pretrain", 12), ("transfer", 8)):
@@ -220,11 +224,11 @@ def test_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
         first.kill()
         assert f"epoch {epochs}/{epochs}" not in first.communicate()[0]
         assert first.returncode == -signal.SIGKILL
-        other = start(stage, whole)
-        assert "going on after epoch" in finish(start(stage, broken, one_core))
-        log = finish(other)
+        resumed, *log = finish(start(stage, broken, one_core)).splitlines()
+        done = re.match(r"going on after epoch (\d+)", resumed)
         # One line for each epoch, and none of TensorFlow's.
-        assert len(log.splitlines()) == epochs, log
+        assert done and len(log) == epochs - int(done[1]), log
+        assert run_stage(stage) == ""
         assert outputs(broken) == outputs(whole)
         assert not list(broken.glob(f".work/{stage}")), "the work folder is gone once the outputs are written"
     assert figures_of(whole, "pretrain").keys() == {"best_epoch", "validation"}
