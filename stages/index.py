@@ -2,7 +2,7 @@
 
 In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt; people's
 votes on FER2013 (`data.ferplus` in params.yaml).
-Out: data/csvs/<dataset>/<emotion>.csv for each emotion and merged.csv, with the columns array (file in data/arrays),
+Out: data/csvs/<dataset>/<label>.csv for each label and merged.csv, with the columns array (file in data/arrays),
 row (in that array), id, path, label, person and split; with votes also people, the emotion that more than half of them
 saw, and target_<class>, what pretrain is to say of a training face; rejected.csv beside them;
 metrics/index/<dataset>.json: raw pictures found, used and rejected, by whichever stage.
@@ -84,8 +84,8 @@ def main() -> None:
     kept = Counter(f"{dataset} {label}" for label in merged["label"])
     check_groups(kept, lost, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset, people)
-    for emotion in sorted(set(classes.values()) - {None}, key=str):
-        write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
+    for label, faces in merged.groupby("label"):
+        write_table(faces, CSVS / dataset / f"{label}.csv")
     write_table(merged, CSVS / dataset / "merged.csv")
     for split in (*SPLITS, EXTRA) if EXTRA in set(merged["split"]) else SPLITS:
         sizes = split_sizes(merged[merged["split"] == split], emotions)
@@ -125,7 +125,7 @@ def judge_fer2013(dataset: str, how: params.Fer2013, emotions: list[str], ferplu
         table[PEOPLE] = votes.majority(votes.by_class(seen, classes, emotions), seen.sum(axis=1), emotions)
         names = [*emotions, *how.extra_classes]
         used = table.index[(reasons == "") & train]
-        label = np.array([names.index(classes[label]) for label in table.loc[used, "label"]], int)
+        label = np.array([names.index(str(classes[label])) for label in table.loc[used, "label"]])
         target = votes.targets(votes.by_class(seen.loc[used], classes, names), label, how.votes)
         # Nobody can be taught by the votes on other pictures: they are not there.
         table.loc[used, [f"{TARGET}{name}" for name in names]] = target.round(4)

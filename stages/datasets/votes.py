@@ -71,8 +71,8 @@ def read_votes(file: Path, ids: pd.Series, unreadable: Sequence[str]) -> pd.Data
     test = (ids.str.partition("/")[0] == SPLITS[-1]).to_numpy()
     if wrong := np.flatnonzero((table["Usage"].to_numpy()[rows] != "Training") != test).tolist():
         raise UserError(
-            f"{file}, line {rows[wrong[0]] + 2}: Usage is not that of the same row of fer2013.csv; {ADVICE} of the same "
-            "pictures, in the same order."
+            f"{file}, line {rows[wrong[0]] + 2}: Usage is not that of the same row of fer2013.csv; {ADVICE} of "
+            "the same pictures, in the same order."
         )
     return table[list(VOTED)].iloc[rows].set_index(ids.index)
 

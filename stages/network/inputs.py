@@ -80,7 +80,7 @@ def read_targets(csv: Path, split: str, classes: Sequence[str], *more_splits: st
         return label.astype(np.float32)
     share = table[columns].to_numpy(float)
     whole = share.sum(axis=1, keepdims=True)
-    return np.divide(share, whole, out=label, where=whole > 0).astype(np.float32)
+    return np.asarray(np.divide(share, whole, out=label, where=whole > 0), np.float32)
 
 
 def rows_of(csv: Path, *splits: str) -> pd.DataFrame:

@@ -349,9 +349,7 @@ class Params(Section):
         if taken := sorted(set(self.index.fer2013.extra_classes) & self.emotions.keys()):
             raise ValueError(f"index.fer2013.extra_classes names {taken[0]}, which is one of `emotions:`; take it out")
         if self.pretrain.teachers and self.index.fer2013.extra_classes:
-            raise ValueError(
-                "pretrain.teachers know nothing of index.fer2013.extra_classes; set one of the two to []"
-            )
+            raise ValueError("pretrain.teachers know nothing of index.fer2013.extra_classes; set one of the two to []")
         if self.model.input_size > self.image.size:
             raise ValueError(
                 f"model.input_size is {self.model.input_size}, but image.size is {self.image.size}; lower the first"
