@@ -2,6 +2,8 @@
 
 Untouched: the test folder as the pipeline leaves it, without twins (and train and validation without near twins of it).
 Original: the pictures of it that the original project kept, of which it chose its best epoch, too.
+People's majority: those untouched of which more than half of FER+'s voters see one of the emotions (--votes TABLE, as
+data.ferplus in params.yaml; a picture on which most see no face is then in none of the lines).
 Run: python -m benchmarks.accuracy ARCHIVE KEPT [MODEL ...], of Kaggle's FER2013, the original's kept_validation.txt and
 .onnx files (else those in weights/); two minutes. Brackets are 95 % intervals over pictures, and the last column is the
 mean and the standard deviation over the models: of one recipe with several seeds, for instance.
@@ -19,23 +21,27 @@ import pandas as pd
 
 from benchmarks.stage import run_stage
 from demo.models import Model
+from stages.datasets.columns import PEOPLE
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.reliability import expected_calibration_error
+from stages.files.tables import read_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
 
+NO_VOTES = Path("data/no_votes.csv")
 RESAMPLES, SEED = 1000, 1
 BATCH = 256
 LATENCY_RUNS = 200
 
 
 class Test(NamedTuple):
-    """Pictures uint8 (n, size, size) with their class numbers int (n,) and ids."""
+    """Pictures uint8 (n, size, size) with their class numbers int (n,), ids, and what most people see (-1: nothing)."""
 
     pictures: np.ndarray
     label: np.ndarray
     id: np.ndarray
+    people: np.ndarray
 
 
 def main() -> None:
@@ -44,6 +50,7 @@ def main() -> None:
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it")
     parser.add_argument("kept", type=Path, metavar="KEPT", help="the original's kept_validation.txt")
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL", help="an .onnx file of ours")
+    parser.add_argument("--votes", type=Path, metavar="TABLE", help="FER+'s votes, as data.ferplus in params.yaml")
     arguments = parser.parse_args()
     paths = arguments.models or sorted(Path("weights").glob("*.onnx"))
     models = {path: Model(path) for path in paths}
@@ -55,18 +62,18 @@ def main() -> None:
     if not models:
         raise UserError("There is no .onnx file in weights/; name one.")
     with tempfile.TemporaryDirectory() as name:
-        prepare(arguments.archive.resolve(), Path(name))
+        prepare(arguments.archive.resolve(), (arguments.votes or NO_VOTES).resolve(), Path(name))
         untouched, original = read_tests(Path(name), arguments.kept)
     columns = {path.as_posix(): measure(model, path, untouched, original) for path, model in models.items()}
     print(markdown(columns))
 
 
-def prepare(archive: Path, folder: Path) -> None:
-    """Run the stages resize and index over the archive in `folder`."""
+def prepare(archive: Path, votes: Path, folder: Path) -> None:
+    """Run the stages resize and index over the archive, with the table of votes, in `folder`."""
     (folder / "data/exclude").mkdir(parents=True)
     (folder / "data/exclude/fer2013.txt").touch()
     for stage in ("resize", "index"):
-        run_stage(folder, stage, "fer2013", data={"fer2013": str(archive)})
+        run_stage(folder, stage, "fer2013", data={"fer2013": str(archive), "ferplus": str(votes)})
 
 
 def read_tests(folder: Path, kept: Path) -> tuple[Test, Test]:
@@ -80,7 +87,8 @@ def read_tests(folder: Path, kept: Path) -> tuple[Test, Test]:
     table = pd.read_csv(arrays / "test.csv")
     settings = params.load()
     emotions, classes = list(settings.emotions), settings.index.fer2013.classes
-    merged = pd.read_csv(index / "merged.csv")
+    merged = read_table(index / "merged.csv").set_index("id")
+    people = merged[PEOPLE] if PEOPLE in merged else pd.Series("", index=merged.index)
     wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
     used = table[[classes[label] is not None for label in table["label"]]]
     if missing := wanted.keys() - set(used["id"]):
@@ -89,9 +97,12 @@ def read_tests(folder: Path, kept: Path) -> tuple[Test, Test]:
     def choose(ids: set[str]) -> Test:
         rows = table[table["id"].isin(ids)]
         label = np.array([emotions.index(str(classes[label])) for label in rows["label"]])
-        return Test(pictures[rows["row"]], label, rows["id"].to_numpy())
+        seen = np.array(
+            [emotions.index(emotion) if emotion else -1 for emotion in people.reindex(rows["id"], fill_value="")]
+        )
+        return Test(pictures[rows["row"]], label, rows["id"].to_numpy(), seen)
 
-    return choose(set(merged.loc[merged["split"] == "test", "id"])), choose(set(wanted))
+    return choose(set(merged.index[merged["split"] == "test"])), choose(set(wanted))
 
 
 def measure(model: Model, path: Path, untouched: Test, original: Test) -> dict[str, tuple[float, str]]:
@@ -109,6 +120,13 @@ def measure(model: Model, path: Path, untouched: Test, original: Test) -> dict[s
         lines[f"{title}, {len(right):,} pictures"] = share(right, everywhere, bootstrap)
         for place, emotion in enumerate(model.card.emotions):
             lines[f"{title}, {emotion}"] = share(right, test.label == place, bootstrap)
+        if title == "untouched" and (test.people >= 0).any():
+            agreed, seen = test.people >= 0, calibrated.argmax(axis=1) == test.people
+            lines[f"people's majority, {agreed.sum():,} pictures"] = share(seen, agreed, bootstrap)
+            for place, emotion in enumerate(model.card.emotions):
+                lines[f"people's majority, {emotion}"] = share(seen, test.people == place, bootstrap)
+            recalls = [seen[test.people == place].mean() for place in range(len(model.card.emotions))]
+            lines["people's majority, balanced"] = number(100 * float(np.mean(recalls)), 1)
         lines[f"{title}, ECE"] = number(expected_calibration_error(test.label, raw), 3)
         lines[f"{title}, ECE scaled"] = number(expected_calibration_error(test.label, calibrated), 3)
     return lines

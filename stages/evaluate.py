@@ -2,9 +2,10 @@
 
 In: data/models/{pretrain,transfer}.weights.h5; data/csvs/<dataset>/merged.csv and its arrays (test rows; validation
 rows for the temperature alone); data/manifest/ for people and annotators.
-Out: metrics/evaluate.json (data set -> model -> accuracy, and emotion -> recall); the tables of data/evaluation/ and of
-data/predictions/, which docs/evaluation.md explains; data/examples/<dataset>*, a few test faces to look at (see
-evaluation/examples.py).
+Out: metrics/evaluate.json (data set -> model -> accuracy, and emotion -> recall; where people voted also `people`, the
+accuracy by what more than half of them saw, and `people_balanced`, the mean of its recalls); the tables of
+data/evaluation/ and of data/predictions/, which docs/evaluation.md explains; data/examples/<dataset>*, a few test faces
+to look at (see evaluation/examples.py).
 Run: python -m stages.evaluate
 """
 
@@ -17,11 +18,13 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS
+from stages.datasets.columns import PEOPLE
 from stages.datasets.unnamed import INFLATED, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
 from stages.evaluation.demographics import people_tables, with_people
 from stages.evaluation.examples import write_examples
+from stages.evaluation.groups import by_label
 from stages.evaluation.paired import differences
 from stages.evaluation.reliability import chance_calibration_error, reliability
 from stages.evaluation.robustness import DistortedFaces, distortions, some_faces
@@ -56,6 +59,8 @@ def main() -> None:
     for name, result in results.items():
         write_table(result, TABLES / f"{name}.csv")
     metrics = recognised(results["scores"])
+    for name, figures in by_people(results["votes"]).items() if "votes" in results else ():
+        metrics["fer2013"][name] |= figures
     write_metrics(metrics, METRICS)
     for dataset, known in DATASETS.items():
         before, after = (metrics[dataset][name]["accuracy"] for name in WEIGHTS)
@@ -98,14 +103,19 @@ def evaluate(dataset: str, settings: params.Params) -> Iterator[tuple[str, pd.Da
     answers = {name: np.array(emotions, object)[p.argmax(axis=1)] for name, p in probabilities.items()}
     if known.manifest:
         yield from people_tables(table, answers, settings.evaluate.group_people, bootstrap, emotions)
+    if PEOPLE in table:
+        labels = {"fer2013": table["label"].to_numpy(), "people": table[PEOPLE].to_numpy()}
+        for name, answer in answers.items():
+            yield "votes", with_columns(by_label(labels, answer, bootstrap, emotions), model=name)
     write_predictions(table, probabilities, emotions, Path("data/predictions") / f"{dataset}.csv")
     write_examples(EXAMPLES / dataset, faces, table["id"], probabilities["after"], networks)
 
 
 def rows_of_test(csv: Path) -> pd.DataFrame:
-    """The rows of the test faces, in the order of `read_faces`: id, path, label, person."""
+    """The rows of the test faces, in the order of `read_faces`: id, path, label, person, and people if they voted."""
     table = read_table(csv)
-    return table.loc[table["split"] == "test", ["id", "path", "label", "person"]].reset_index(drop=True)
+    columns = [name for name in ("id", "path", "label", "person", PEOPLE) if name in table]
+    return table.loc[table["split"] == "test", columns].reset_index(drop=True)
 
 
 def predict(network: keras.Model, faces: Faces) -> np.ndarray:
@@ -174,6 +184,15 @@ def recognised(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
         figures = metrics.setdefault(row.dataset, {}).setdefault(row.model, {})
         figures["accuracy" if row.emotion == ALL else row.emotion] = row.value
     return metrics
+
+
+def by_people(votes: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """model -> `people` and `people_balanced`, from the rows of votes.csv."""
+    votes = votes[(votes["label"] == "people") & (votes["faces"] > 0)].set_index("emotion")
+    return {
+        str(name): {PEOPLE: rows["accuracy"][ALL], f"{PEOPLE}_balanced": round(rows["accuracy"].drop(ALL).mean(), DIGITS)}
+        for name, rows in votes.groupby("model")
+    }
 
 
 if __name__ == "__main__":

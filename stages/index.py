@@ -1,26 +1,30 @@
 """Decide for one data set which faces are used, under which label and in which split.
 
-In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt.
-Out: data/csvs/<dataset>/<emotion>.csv for each emotion and merged.csv, with the columns array (file in data/arrays),
-row (in that array), id, path, label, person and split; rejected.csv beside them; metrics/index/<dataset>.json: raw
-pictures found, used and rejected, by whichever stage.
+In: data/arrays/<dataset>/ (and data/manifest/ for the Korean labels and people); data/exclude/<dataset>.txt; people's
+votes on FER2013 (`data.ferplus` in params.yaml).
+Out: data/csvs/<dataset>/<label>.csv for each label and merged.csv, with the columns array (file in data/arrays),
+row (in that array), id, path, label, person and split; with votes also people, the emotion that more than half of them
+saw, and target_<class>, what pretrain is to say of a training face; rejected.csv beside them;
+metrics/index/<dataset>.json: raw pictures found, used and rejected, by whichever stage.
 Run: python -m stages.index korean
 """
 
 import argparse
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from stages.datasets import cleaning
+from stages.datasets import cleaning, votes
 from stages.datasets.annotators import understood
 from stages.datasets.catalog import DATASETS, check_listed
+from stages.datasets.columns import PEOPLE, TARGET
 from stages.datasets.counts import split_sizes
 from stages.datasets.labelling import label_people, label_pictures
-from stages.datasets.splits import SPLITS
+from stages.datasets.splits import EXTRA, SPLITS
 from stages.files.arrays import open_array, stream_array
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
@@ -30,9 +34,10 @@ from stages.runtime.limits import account, check_groups, check_share
 
 ARRAYS = Path("data/arrays")
 CSVS = Path("data/csvs")
+NOT_USED = "emotion not used"
 NOT_DAMAGE = (
-    *("emotion not used", "no majority of annotators", "removed by hand", "person not used", "face found twice"),
-    *cleaning.DUPLICATE_REASONS,
+    *(NOT_USED, "no majority of annotators", "removed by hand", "person not used", "face found twice"),
+    *(votes.NOT_A_FACE, *cleaning.DUPLICATE_REASONS),
 )
 NOT_UNDERSTOOD = "not an emotion of AI-Hub 82"
 NO_SPLIT = "official split not known"
@@ -54,7 +59,11 @@ def main() -> None:
         table, classes, reasons = judge_people(dataset, how, emotions)
     else:
         people = 1.0
-        table, classes, reasons = judge_pictures(dataset, how)
+        table, classes, reasons = (
+            judge_fer2013(dataset, how, emotions, Path(settings.data["ferplus"]))
+            if isinstance(how, params.Fer2013)
+            else judge_pictures(dataset, how)
+        )
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -62,7 +71,8 @@ def main() -> None:
     )
     # A face that was never decoded has no row.
     rejected["row"] = rejected["row"].astype("Int64")
-    merged = table.loc[reasons == "", COLUMNS]
+    further = [name for name in table if name == PEOPLE or str(name).startswith(TARGET)]
+    merged = table.loc[reasons == "", [*COLUMNS, *further]]
     counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
     check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
@@ -74,10 +84,10 @@ def main() -> None:
     kept = Counter(f"{dataset} {label}" for label in merged["label"])
     check_groups(kept, lost, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset, people)
-    for emotion in emotions:
-        write_table(merged[merged["label"] == emotion], CSVS / dataset / f"{emotion}.csv")
+    for label, faces in merged.groupby("label"):
+        write_table(faces, CSVS / dataset / f"{label}.csv")
     write_table(merged, CSVS / dataset / "merged.csv")
-    for split in SPLITS:
+    for split in (*SPLITS, EXTRA) if EXTRA in set(merged["split"]) else SPLITS:
         sizes = split_sizes(merged[merged["split"] == split], emotions)
         print(f"  {split}: " + ", ".join(f"{name} {count:,}" for name, count in sizes.items()))
     write_metrics({dataset: whole_way(dataset, table, reasons, unreadable)}, Path("metrics/index") / f"{dataset}.json")
@@ -87,8 +97,39 @@ def judge_pictures(dataset: str, how: params.Pictures) -> Judged:
     """The pictures of a data set in class folders, and why one is not used."""
     table, classes = label_pictures(dataset, how)
     reasons = clean(table, classes, dataset, how.duplicates == "remove")
-    if how.near_duplicate < 1:
-        reasons = without_near_duplicates(dataset, table, reasons, how.near_duplicate)
+    return table, classes, without_near_duplicates(dataset, table, reasons, how.near_duplicate, [""])
+
+
+def judge_fer2013(dataset: str, how: params.Fer2013, emotions: list[str], ferplus: Path) -> Judged:
+    """The pictures of FER2013, and why one is not used, with what people saw on them if `ferplus` has votes.
+
+    Of the extra classes only training pictures are used; their split is EXTRA.
+
+    Raises:
+        UserError: votes are asked for and there are none, or the table does not go with the pictures.
+    """
+    table, classes = label_pictures(dataset, how)
+    classes = classes | {name: name for name in how.extra_classes}
+    seen = votes.read_votes(ferplus, table["id"], list(read_table(ARRAYS / dataset / "rejected.csv")["path"]))
+    if how.votes and seen is None:
+        raise UserError(f"index.{dataset}.votes is {how.votes:g}, but {ferplus} has no votes; {votes.ADVICE}.")
+    reasons = clean(table, classes, dataset, how.duplicates == "remove")
+    if seen is not None:
+        reasons[(reasons == "") & votes.no_face(seen)] = votes.NOT_A_FACE
+    # What people saw on a picture, or its extra class, may give away a near twin that has another label.
+    compared = ["", NOT_USED] if how.votes or how.extra_classes else [""]
+    reasons = without_near_duplicates(dataset, table, reasons, how.near_duplicate, compared)
+    extra, train = table["label"].isin(how.extra_classes), table["split"] == "train"
+    reasons[(reasons == "") & extra & ~train] = NOT_USED
+    if seen is not None:
+        table[PEOPLE] = votes.majority(votes.by_class(seen, classes, emotions), seen.sum(axis=1), emotions)
+        names = [*emotions, *how.extra_classes]
+        used = table.index[(reasons == "") & train]
+        label = np.array([names.index(str(classes[label])) for label in table.loc[used, "label"]])
+        target = votes.targets(votes.by_class(seen.loc[used], classes, names), label, how.votes)
+        # Nobody can be taught by the votes on other pictures: they are not there.
+        table.loc[used, [f"{TARGET}{name}" for name in names]] = target.round(4)
+    table.loc[extra & train, "split"] = EXTRA
     return table, classes, reasons
 
 
@@ -125,7 +166,7 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     strange = ~table["label"].map(lambda label: classes[label] is not None or understood(label)).astype(bool)
     if DATASETS[dataset].manifest:
         reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
-    reasons[(reasons == "") & unused] = "emotion not used"
+    reasons[(reasons == "") & unused] = NOT_USED
     return reasons
 
 
@@ -137,9 +178,16 @@ def unused_pictures(dataset: str) -> Iterator[str]:
             yield from read_table(path)["id"]
 
 
-def without_near_duplicates(dataset: str, table: pd.DataFrame, reasons: pd.Series, correlation: float) -> pd.Series:
-    """The reasons of `clean`, with those faces added that have a near twin in a later split."""
-    used = table[reasons == ""]
+def without_near_duplicates(
+    dataset: str, table: pd.DataFrame, reasons: pd.Series, correlation: float, compared: Sequence[str]
+) -> pd.Series:
+    """The reasons of `clean`, with those faces added that have a near twin in a later split.
+
+    A twin is looked for among the faces whose reason is one of `compared`.
+    """
+    if correlation == 1:
+        return reasons
+    used = table[reasons.isin(compared)]
     arrays = {name: open_array(ARRAYS / dataset / f"{name}.npy") for name in used["array"].unique()}
     small = cleaning.thumbnails(arrays[name][row] for name, row in zip(used["array"], used["row"], strict=True))
     added = cleaning.near_duplicate_reasons(used["split"], small, correlation)

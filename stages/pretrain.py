@@ -10,10 +10,11 @@ Run: python -m stages.pretrain
 from functools import partial
 from pathlib import Path
 
+from stages.datasets.splits import EXTRA
 from stages.files.metrics import write_metrics
 from stages.network import model
 from stages.network.backend import deterministic, use_threads
-from stages.network.inputs import Faces, read_faces
+from stages.network.inputs import Faces, read_faces, read_targets
 from stages.runtime import params, resume
 from stages.runtime.errors import run
 from stages.training import loop, presets, teachers
@@ -33,12 +34,11 @@ def main() -> None:
     settings = params.load()
     use_threads(settings.model.threads)
     emotions = list(settings.emotions)
-    faces = read_faces(CSV, ARRAYS, "train", emotions)
     validation = read_faces(CSV, ARRAYS, "validation", emotions)
     if name := settings.pretrain.weights:
-        take(name, settings, faces, validation)
+        take(name, settings, read_faces(CSV, ARRAYS, "train", emotions), validation)
     else:
-        train(settings, faces, validation)
+        train(settings, validation)
 
 
 def take(name: str, settings: params.Params, faces: Faces, validation: Faces) -> None:
@@ -53,24 +53,30 @@ def take(name: str, settings: params.Params, faces: Faces, validation: Faces) ->
     write_metrics({"pretrain": {"validation": figures["validation"]}}, METRICS)
 
 
-def train(settings: params.Params, faces: Faces, validation: Faces) -> None:
-    """Train a network from fresh weights."""
-    emotions, recipe = list(settings.emotions), settings.pretrain
+def train(settings: params.Params, validation: Faces) -> None:
+    """Train a network from fresh weights, with the extra classes as further outputs, which it loses at the end."""
+    recipe, extra = settings.pretrain, settings.index.fer2013.extra_classes
+    classes = [*settings.emotions, *extra]
+    faces = read_faces(CSV, ARRAYS, "train", classes, EXTRA)
     form = presets.form_of(CSV)
     for name in recipe.teachers:
         # Teachers look at the very same distorted pictures.
         presets.check(name, presets.preset_of(name), settings, ["input_size"], faces.size, form)
     deterministic(recipe.seed)
-    network = model.for_training(settings.model, len(emotions))
-    teacher = teachers.ensemble(recipe.teachers, settings.model, len(emotions)) if recipe.teachers else None
-    weights = class_weights(faces.label, len(emotions), recipe.class_weight_power)
-    source = Source(faces, recipe.batch_size, weights, recipe.teacher_share)
+    network = model.for_training(settings.model, len(classes))
+    teacher = teachers.ensemble(recipe.teachers, settings.model, len(classes)) if recipe.teachers else None
+    weights = class_weights(faces.label, len(classes), recipe.class_weight_power)
+    target = read_targets(CSV, "train", classes, EXTRA)
+    source = Source(faces, recipe.batch_size, weights, recipe.teacher_share, target)
     augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
-    data = TrainingData([source], validation, augment, teacher)
+    data = TrainingData([source], validation, augment, teacher, len(extra))
     inputs = [CSV, *faces.files, *(presets.weights_of(name) for name in recipe.teachers)]
     values = settings.model_dump(include={"emotions", "pretrain", "model", "augment"})
+    values["extra_classes"] = extra
     with resume.folder("pretrain", inputs, values) as place:
         history = loop.fit(network, data, recipe, place / "checkpoint.npz", CURVES)
+        if extra:
+            network = model.without_last(network, settings.model, len(extra))
         model.save_weights(network, WEIGHTS)
         write_metrics({"pretrain": loop.summary(history, data, network)}, METRICS)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from stages.files.metrics import write_metrics
 from stages.network import model
 from stages.network.backend import deterministic, keras, use_threads
-from stages.network.inputs import read_faces
+from stages.network.inputs import read_faces, read_targets
 from stages.runtime import params, resume
 from stages.runtime.errors import run
 from stages.training import loop
@@ -72,7 +72,8 @@ def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
     if rehearsed:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
         weights = class_weights(fer.label, len(emotions), recipe.class_weight_power)
-        sources.append(Source(fer, rehearsed, weights, recipe.teacher_share))
+        target = read_targets(FER_CSV, "train", emotions)
+        sources.append(Source(fer, rehearsed, weights, recipe.teacher_share, target))
     return sources
 
 

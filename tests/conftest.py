@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 # What differs from params.yaml: small pictures, three emotions, a small network.
 CHANGES: dict[str, Any] = {
     "emotions": {"angry": "분노", "happy": "기쁨", "sad": "슬픔"},
-    "data": {"fer2013": "fer", "korean": "korean"},
+    "data": {"fer2013": "fer", "ferplus": str(ROOT / "data/no_votes.csv"), "korean": "korean"},
     "runtime.engine": "serial",
     "runtime.workers": 2,
     "limits.max_rejected": 1,

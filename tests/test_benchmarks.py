@@ -186,7 +186,7 @@ def test_the_stand_in_keeps_to_one_distortion() -> None:
 def prepared(both_sides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the stages have run over the drawn FER2013. Tests only read it."""
     folder = tmp_path_factory.mktemp("prepared")
-    accuracy.prepare(both_sides / "archive.zip", folder)
+    accuracy.prepare(both_sides / "archive.zip", (ROOT / "data/no_votes.csv"), folder)
     return folder
 
 
@@ -218,8 +218,11 @@ def test_both_protocols_and_their_figures(both_sides: Path, prepared: Path, tmp_
     model = Model(path)
     guessed = model.predict(untouched.pictures).argmax(axis=1)
     wrong = np.arange(len(guessed)) % 4 == 0
-    test = accuracy.Test(untouched.pictures, np.where(wrong, (guessed + 1) % 3, guessed), untouched.id)
+    assert (untouched.people == -1).all()
+    label = np.where(wrong, (guessed + 1) % 3, guessed)
+    test = accuracy.Test(untouched.pictures, label, untouched.id, np.where(wrong, -1, guessed))
     lines = accuracy.measure(model, path, test, test)
+    assert lines[f"people's majority, {(~wrong).sum():,} pictures"][0] == 100
     title = f"{len(guessed):,} pictures"
     assert lines[f"untouched, {title}"][0] == pytest.approx(100 * (1 - wrong.mean()))
     assert lines[f"original's, {title}"] == lines[f"untouched, {title}"]

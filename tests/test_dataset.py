@@ -102,6 +102,16 @@ def test_rehearsal_fills_its_share_of_every_batch(tmp_path: Path) -> None:
     assert all(sorted(rehearsed[n : n + 5]) == list(range(101, 106)) for n in range(0, 20, 5))
 
 
+def test_a_target_takes_the_place_of_the_label(tmp_path: Path) -> None:
+    faces = one_value_faces(tmp_path / "faces.npy", [1, 2, 3, 4])
+    target = np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]], np.float32)
+    source = Source(faces, 4, np.array([1, 2], np.float32), target=target)
+    ((pictures, labels, weights),) = batches([source], 0, 1, 1, STILL, 0)
+    index = pictures[:, 0, 0, 0].astype(int) - 1
+    assert np.array_equal(labels, target[index])
+    assert weights.tolist() == (1 + index % 2).tolist(), "the weight is that of the label"
+
+
 def test_batches_are_a_pure_function_of_seed_and_epoch(tmp_path: Path) -> None:
     path = tmp_path / "random.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (20, SIZE, SIZE), np.uint8))

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from stages.evaluate import recognised, rows_of_test
+from stages.evaluate import by_people, recognised, rows_of_test
+from stages.evaluation.bootstrap import Bootstrap
 from stages.evaluation.demographics import with_people
+from stages.evaluation.groups import by_label
 from stages.files.tables import read_table, write_table
 
 CSV = Path("merged.csv")
@@ -58,3 +61,13 @@ def test_metrics_are_what_one_glance_needs() -> None:
         "korean": {"after": {"accuracy": 0.5, "happy": 0.25}},
         "fer2013": {"before": {"happy": 1.0}},
     }
+
+
+def test_metrics_of_what_people_see() -> None:
+    people = np.array(["happy", "happy", "happy", "sad", "", "sad"], object)
+    label = np.array(["happy", "sad", "happy", "sad", "sad", "angry"], object)
+    answer = np.array(["happy", "sad", "happy", "happy", "sad", "sad"], object)
+    labels = {"fer2013": label, "people": people}
+    table = by_label(labels, answer, Bootstrap(np.arange(6), 100, 1), ["happy", "sad"]).assign(model="before")
+    assert by_people(table) == {"before": {"people": pytest.approx(2 / 4), "people_balanced": pytest.approx(1 / 3)}}
+    assert table.loc[table["label"] == "fer2013", "accuracy"].iloc[0] == 3 / 4, "on the same faces"

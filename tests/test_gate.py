@@ -175,5 +175,6 @@ def test_rises_new_figures_and_a_fall_by_just_the_limit_pass() -> None:
 def test_accuracy_is_of_no_emotion_and_earlier_metrics_are_understood() -> None:
     expected = {("korean", "after", "happy"): 0.9, ("korean", "after", "sad"): 0.6}
     earlier = {"faces": 9, "accuracy": 0.8, "happy": {"f1": 0.1, "recall": 0.9}, "sad": {"f1": 0.1, "recall": 0.6}}
-    for figures in (RECALLS["korean"]["after"], earlier):
+    of_people = RECALLS["korean"]["after"] | {"people": 0.8, "people_balanced": 0.7}
+    for figures in (RECALLS["korean"]["after"], of_people, earlier):
         assert recalls({"korean": {"after": figures}}) == expected

@@ -67,6 +67,7 @@ def test_who_says_nothing_makes_no_gap(bootstrap: Bootstrap) -> None:
 
 UPLOADER = np.array(["angry", "angry", "angry", "happy", "happy", "상처"], object)
 MAJORITY = np.array(["angry", "happy", "", "happy", "상처", "happy"], object)
+LABELS = {"uploader": UPLOADER, "majority": MAJORITY}
 
 
 def test_ceilings_by_hand() -> None:
@@ -87,7 +88,7 @@ def test_a_face_that_no_annotator_saw_has_no_part_in_the_ceiling() -> None:
 
 def test_scores_against_both_labels_are_of_the_same_faces() -> None:
     predicted = np.array(["happy", "happy", "angry", "happy", "happy", "happy"], object)
-    table = by_label(UPLOADER, MAJORITY, predicted, Bootstrap(np.array(list("abcdef")), 300, 1), ["angry", "happy"])
+    table = by_label(LABELS, predicted, Bootstrap(np.array(list("abcdef")), 300, 1), ["angry", "happy"])
     found = table.set_index(["label", "emotion"])
     assert found["faces"].to_dict() == (
         {("uploader", "all"): 3, ("uploader", "angry"): 2, ("uploader", "happy"): 1}
@@ -104,4 +105,5 @@ def test_an_emotion_on_which_nobody_agrees_has_no_figure() -> None:
     uploader, nobody = np.array(["angry", "happy"], object), np.array(["", ""], object)
     assert (ceilings(uploader, nobody, np.ones(2, bool), bootstrap, ["angry", "happy"])["agreement"] == 0).all()
     assert ceilings(uploader, nobody, np.zeros(2, bool), bootstrap, ["angry", "happy"])["agreement"].isna().all()
-    assert by_label(uploader, nobody, uploader, bootstrap, ["angry", "happy"])["accuracy"].isna().all()
+    labels = {"uploader": uploader, "majority": nobody}
+    assert by_label(labels, uploader, bootstrap, ["angry", "happy"])["accuracy"].isna().all()

@@ -76,6 +76,17 @@ def test_freeze() -> None:
     assert frozen == {"block1_conv1", "block1_norm1", "block2_norm1", "block2_norm2"}
 
 
+def test_without_its_last_classes_a_network_answers_among_the_others() -> None:
+    network = small()
+    random = np.random.default_rng(0)
+    network.set_weights([random.normal(size=array.shape) ** 2 / 10 for array in network.get_weights()])
+    pictures = random.integers(0, 256, (7, 16, 16, 1)).astype(np.float32)
+    first = network.predict_on_batch(pictures)[:, :2]
+    fewer = model.without_last(network, SMALL, 1).predict_on_batch(pictures)
+    assert fewer.shape == (7, 2)
+    assert np.abs(fewer - first / first.sum(axis=1, keepdims=True)).max() < 1e-6
+
+
 def test_weights_go_from_network_to_network(tmp_path: Path) -> None:
     network, path = small(), tmp_path / "models/a.weights.h5"
     network.compile("adam", "categorical_crossentropy")

@@ -97,11 +97,36 @@ def test_missing_and_unknown_keys(set_params: SetParams) -> None:
 
 
 def test_a_key_of_a_third_data_set(set_params: SetParams) -> None:
-    third = PARAMS["index"]["fer2013"]
+    fer2013 = PARAMS["index"]["fer2013"]
+    third = {key: value for key, value in fer2013.items() if key not in ("votes", "extra_classes")}
     message = wrong(set_params, {"index.third": third | {"sed": 1}})
     assert message == "index.third.sed is unknown; did you mean index.third.seed?"
-    message = wrong(set_params, {"index": {"fer2013": third, "korea": PARAMS["index"]["korean"]}})
+    message = wrong(set_params, {"index": {"fer2013": fer2013, "korea": PARAMS["index"]["korean"]}})
     assert message.startswith("index.korean is missing; it must be a section with label, split, ")
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (["happy"], "names happy, which must be a class of FER2013 that is null under"),
+        (["contempt"], "names contempt, which must be a class of FER2013 that is null under"),
+        (["disgust", "disgust"], "names a class twice"),
+    ],
+)
+def test_extra_classes_are_unused_classes_of_fer2013(set_params: SetParams, classes: list[str], words: str) -> None:
+    assert words in wrong(set_params, {"index.fer2013.extra_classes": classes})
+
+
+def test_extra_classes_are_no_emotions_and_have_no_teacher(set_params: SetParams) -> None:
+    extra = {"index.fer2013.extra_classes": ["disgust"]}
+    emotions = {"emotions": PARAMS["emotions"] | {"disgust": "혐오"}}
+    assert "disgust, which is one of `emotions:`" in wrong(set_params, extra | emotions)
+    assert "pretrain.teachers know nothing" in wrong(set_params, extra | {"pretrain.teachers": ["fer2013"]})
+
+
+def test_the_place_of_the_votes_is_named(set_params: SetParams) -> None:
+    message = wrong(set_params, {"data": {"fer2013": "fer", "korean": "korean"}})
+    assert message == "data.ferplus is missing; set it to data/no_votes.csv for none."
 
 
 def test_a_key_that_is_not_a_text(set_params: SetParams) -> None:
@@ -214,7 +239,7 @@ def test_the_order_of_the_schema_stays() -> None:
     """
     assert (
         hashlib.sha256(" ".join(LEAVES).encode()).hexdigest()
-        == "d187d31adc4bb053138e8f7ec504aed4576b6825582ff078718fa5e1788b310d"
+        == "17b4f82d7bb6d32e4d1d013c0ac84c600ab061fef4d9cfc2987f5b5316f96702"
     )
 
 

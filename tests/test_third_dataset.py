@@ -46,7 +46,10 @@ def write_faces(dataset: str, pictures: np.ndarray, people: bool) -> None:
         ("train", n, f"{dataset}{n}", f"{n}.jpg", EMOTIONS[n // 3 % 3], f"p{n % 30}" if people else "", SPLITS[n % 3])
         for n in range(90)
     ]
-    write(f"csvs/{dataset}/merged", columns, rows)
+    if dataset == "fer2013":
+        write(f"csvs/{dataset}/merged", f"{columns} people", [(*row, ("", row[4])[row[1] % 2]) for row in rows])
+    else:
+        write(f"csvs/{dataset}/merged", columns, rows)
     write(f"csvs/{dataset}/rejected", f"{columns} reason", [("", "", "", "x.jpg", "", "", "", "cut off")])
 
 
@@ -99,7 +102,9 @@ def test_its_reader_and_entry_are_all_that_resize_and_index_need(
     for stage in ("resize", "index"):
         assert run_stage(stage, "toy").startswith("error: params.yaml has no data.toy and no index.toy; ")
     classes = {emotion: emotion for emotion in EMOTIONS}
-    set_params({"data.toy": "toys", "index.toy": PARAMS["index"]["fer2013"] | {"classes": classes}})
+    keys = PARAMS["index"]["fer2013"].keys() - {"votes", "extra_classes"}
+    settings = {key: PARAMS["index"]["fer2013"][key] for key in keys} | {"classes": classes}
+    set_params({"data.toy": "toys", "index.toy": settings})
     Path("toys").mkdir()
     for number in range(120):
         name = f"{('train', 'test')[number % 4 == 0]}-{EMOTIONS[number % 3]}-{number}.png"
@@ -121,6 +126,7 @@ def test_it_is_scored_and_shown(three: None, run_stage: Callable[..., str], caps
     metrics = json.loads(Path("metrics/evaluate.json").read_text(encoding="utf-8"))
     assert list(metrics) == [*catalog.DATASETS]
     assert metrics["toy"]["after"].keys() == {"accuracy", *EMOTIONS}
+    assert metrics["fer2013"]["after"].keys() == {"accuracy", *EMOTIONS, "people", "people_balanced"}
     capsys.readouterr()
     table.main()
     printed = capsys.readouterr().out

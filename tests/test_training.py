@@ -15,12 +15,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, params_with
 from samples import changed
 from sentences import says
 
 from stages import pretrain
+from stages.files.tables import read_table, write_table
 from stages.network import model
 from stages.network.backend import deterministic, keras
 from stages.network.inputs import Faces
@@ -335,6 +337,23 @@ def test_a_shipped_network_teaches_one_of_another_shape(small: Path, run_stage: 
         assert run_stage("pretrain") == ""
         taught.append((small / "data/models/pretrain.weights.h5").read_bytes())
     assert taught[0] != taught[1]
+
+
+def test_extra_classes_are_learned_and_then_dropped(short: Path, run_stage: Run) -> None:
+    csv = Path("data/csvs/fer2013/merged.csv")
+    table = read_table(csv)
+    extra = table[table["split"] == "train"].head(9)
+    rows = extra.assign(label="fear", split="extra", id="train/fear/" + extra["id"].str.rpartition("/")[2])
+    write_table(pd.concat([table, rows]), csv)
+    classes = {"happy": "happy", "sad": "sad", "fear": None}
+    set_values(short, ONE_EPOCH | {"index.fer2013.classes": classes, "index.fer2013.extra_classes": ["fear"]})
+    assert run_stage("pretrain") == ""
+    kernels = [array.shape for array in arrays(short / "data/models/pretrain.weights.h5").values() if array.ndim == 2]
+    assert kernels == [(6, 2)]
+    curve = pd.read_csv(short / "data/live/pretrain/plots/metrics/validation/loss.tsv", sep="\t")["loss"]
+    loss = figures_of(short, "pretrain")["validation"]["loss"]
+    assert curve.iloc[-1] == pytest.approx(loss, abs=1e-5), "in training, too, it was judged among the emotions"
+    assert run_stage("transfer") == ""
 
 
 def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None:

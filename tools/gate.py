@@ -20,6 +20,7 @@ from stages.runtime import params
 from stages.runtime.errors import UserError, require, run
 
 METRICS, SCORES = "metrics/evaluate.json", "data/evaluation/scores.csv"
+OVER_ALL = ("accuracy", "people", "people_balanced")
 Figures = dict[tuple[str, str, str], float]  # by data set, model and emotion
 
 
@@ -63,7 +64,7 @@ def read(path: str, revision: str | None) -> str:
 
 
 def recalls(metrics: dict[str, Any]) -> Figures:
-    """The figures of metrics/evaluate.json but for the accuracies, which are of no emotion."""
+    """The figures of metrics/evaluate.json that are of an emotion."""
     return {
         (dataset, model, emotion): recall
         for dataset, models in metrics.items()
@@ -75,7 +76,7 @@ def recalls(metrics: dict[str, Any]) -> Figures:
 def by_emotion(figures: dict[str, Any]) -> dict[str, float]:
     """The recall of each emotion; in an older evaluate.json each emotion has other figures, too."""
     several = {name: value["recall"] for name, value in figures.items() if isinstance(value, dict)}
-    return several or {name: value for name, value in figures.items() if name != "accuracy"}
+    return several or {name: value for name, value in figures.items() if name not in OVER_ALL}
 
 
 def precisions(scores: pd.DataFrame) -> Figures:

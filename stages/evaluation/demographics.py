@@ -49,9 +49,10 @@ def people_tables(
         table[name].to_numpy() for name in ("person", "label", "uploader", "majority", "annotated", "familiar")
     )
     yield "ceilings", ceilings(uploader, seen_by_most, annotated, bootstrap, emotions)
+    labels = {"uploader": uploader, "majority": seen_by_most}
     for name, answer in answers.items():
         right = answer == label
-        yield "labels", with_columns(by_label(uploader, seen_by_most, answer, bootstrap, emotions), model=name)
+        yield "labels", with_columns(by_label(labels, answer, bootstrap, emotions), model=name)
         yield "people", with_columns(by_familiarity(right, person, familiar, bootstrap), model=name)
         for attribute in ATTRIBUTES:
             groups, gap = by_group(right, person, table[attribute].to_numpy(), least, bootstrap)

@@ -1,6 +1,6 @@
 """Accuracy on parts of the test faces: people also trained on and others, genders, ages, professions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -82,16 +82,16 @@ def ceilings(
 
 
 def by_label(
-    uploader: np.ndarray, majority: np.ndarray, predicted: np.ndarray, bootstrap: Bootstrap, emotions: Sequence[str]
+    labels: Mapping[str, np.ndarray], predicted: np.ndarray, bootstrap: Bootstrap, emotions: Sequence[str]
 ) -> pd.DataFrame:
-    """The accuracy of a model's answers `predicted`, texts (n,), held against the uploader's label and the majority's.
+    """The accuracy of a model's answers `predicted`, texts (n,), held against each of several `labels`, texts (n,).
 
-    On the same faces: those for which both are among `emotions`. The columns are those of labels.csv in
-    docs/evaluation.md but for model.
+    On the same faces: those for which all labels are among `emotions`. The columns are those of labels.csv and
+    votes.csv in docs/evaluation.md but for model.
     """
-    both = np.isin(uploader, emotions) & np.isin(majority, emotions)
+    both = np.all([np.isin(label, emotions) for label in labels.values()], axis=0)
     rows = []
-    for name, label in (("uploader", uploader), ("majority", majority)):
+    for name, label in labels.items():
         for emotion in (ALL, *emotions):
             some = both if emotion == ALL else both & (label == emotion)
             right = predicted == label

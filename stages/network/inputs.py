@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from stages.datasets.columns import TARGET
 from stages.files.arrays import open_array
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError
@@ -47,15 +49,12 @@ class Faces:
         return result
 
 
-def read_faces(csv: Path, arrays: Path, split: str, emotions: Sequence[str]) -> Faces:
+def read_faces(csv: Path, arrays: Path, split: str, emotions: Sequence[str], *more_splits: str) -> Faces:
     """The faces of `split` in `csv`; opens only the .npy files in the folder `arrays` that this split needs.
 
-    A label's class number is its position in `emotions`.
+    A label's class number is its position in `emotions`. Faces of `more_splits`, if there are any, come with them.
     """
-    table = read_table(csv, "row")
-    table = table[table["split"] == split]
-    if table.empty:
-        raise UserError(f"{csv} has no image in the split `{split}`; check the data and the section `index:`.")
+    table = rows_of(csv, split, *more_splits)
     unknown = sorted(set(table["label"]) - set(emotions))
     if unknown:
         raise UserError(f"{csv} has the label `{unknown[0]}`, which is not in `emotions:` ({', '.join(emotions)}).")
@@ -66,3 +65,27 @@ def read_faces(csv: Path, arrays: Path, split: str, emotions: Sequence[str]) -> 
         table["row"].to_numpy(),
         np.array([emotions.index(label) for label in table["label"]]),
     )
+
+
+def read_targets(csv: Path, split: str, classes: Sequence[str], *more_splits: str) -> np.ndarray:
+    """What a network is to say of each face that `read_faces` reads: probabilities, float32 (n, classes).
+
+    They are the columns target_<class> of `csv`, as far as they are of these `classes`, or the label where there is
+    nothing of them.
+    """
+    table = rows_of(csv, split, *more_splits)
+    label = np.eye(len(classes))[[classes.index(label) for label in table["label"]]]
+    columns = [f"{TARGET}{name}" for name in classes]
+    if columns[0] not in table:
+        return label.astype(np.float32)
+    share = table[columns].to_numpy(float)
+    whole = share.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(share, whole, out=label, where=whole > 0), np.float32)
+
+
+def rows_of(csv: Path, *splits: str) -> pd.DataFrame:
+    """The rows of `csv` in these splits, of which the first must have some."""
+    table = read_table(csv, "row")
+    if splits[0] not in set(table["split"]):
+        raise UserError(f"{csv} has no image in the split `{splits[0]}`; check the data and the section `index:`.")
+    return table[table["split"].isin(splits)]

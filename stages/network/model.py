@@ -133,6 +133,14 @@ def _count_arrays(path: Path) -> int:
     return len(arrays)
 
 
+def without_last(model: keras.Model, settings: Model, count: int) -> keras.Model:
+    """The network, which `for_training` built, without its last `count` classes: a softmax over the others."""
+    *rest, kernel, bias = model.get_weights()
+    result = for_training(settings, len(bias) - count)
+    result.set_weights([*rest, kernel[:, :-count], bias[:-count]])
+    return result
+
+
 def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
     """Keep the first `blocks` blocks as they are, and with `batchnorm` every BatchNormalization of the others too.
 

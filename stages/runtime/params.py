@@ -132,6 +132,24 @@ class Pictures(Section):
     seed: Seed
 
 
+class Fer2013(Pictures):
+    """FER2013, under `index:`"""
+
+    votes: Share
+    extra_classes: list[Text]
+
+    @model_validator(mode="after")
+    def _extra(self) -> Self:
+        if wrong := [name for name in self.extra_classes if self.classes.get(name, name) is not None]:
+            raise ValueError(
+                f"index.fer2013.extra_classes names {wrong[0]}, which must be a class of FER2013 that is null under "
+                "index.fer2013.classes"
+            )
+        if len(set(self.extra_classes)) < len(self.extra_classes):
+            raise ValueError("index.fer2013.extra_classes names a class twice; name each once")
+        return self
+
+
 class People(Section):
     """A data set of people with several photos each, under `index:`"""
 
@@ -150,7 +168,7 @@ class Index(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Pictures]
 
-    fer2013: Pictures
+    fer2013: Fer2013
     korean: People
 
     def of(self, dataset: str) -> Pictures | People:
@@ -320,12 +338,18 @@ class Params(Section):
         if len(set(self.emotions.values())) < len(self.emotions):
             raise ValueError("emotions names a Korean word twice; each stands for one class")
         sets = dict(self.index)
-        if unknown := sorted(self.data.keys() ^ sets.keys()):
+        if "ferplus" not in self.data:
+            raise ValueError("data.ferplus is missing; set it to data/no_votes.csv for none")
+        if unknown := sorted((self.data.keys() - {"ferplus"}) ^ sets.keys()):
             raise ValueError(f"`data:` and `index:` must name the same data sets; {unknown[0]} is in one of them alone")
         for name, section in sets.items():
             classes = section.classes.values() if isinstance(section, Pictures) else ()
             if unknown := sorted({emotion for emotion in classes if emotion} - self.emotions.keys()):
                 raise ValueError(f"index.{name}.classes names {', '.join(unknown)}, which `emotions:` does not have")
+        if taken := sorted(set(self.index.fer2013.extra_classes) & self.emotions.keys()):
+            raise ValueError(f"index.fer2013.extra_classes names {taken[0]}, which is one of `emotions:`; take it out")
+        if self.pretrain.teachers and self.index.fer2013.extra_classes:
+            raise ValueError("pretrain.teachers know nothing of index.fer2013.extra_classes; set one of the two to []")
         if self.model.input_size > self.image.size:
             raise ValueError(
                 f"model.input_size is {self.model.input_size}, but image.size is {self.image.size}; lower the first"

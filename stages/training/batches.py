@@ -38,13 +38,15 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
 class Source:
     """Faces that fill `per_batch` places of each batch; `class_weight` is their weight in the loss, float32 (classes,).
 
-    `teacher_share` is the share of the teacher's answer in what the network is to say of these faces, 0 to 1.
+    What the network is to say of them is their label or, if given, `target`, float32 (faces, classes); `teacher_share`
+    of it, 0 to 1, is replaced by the teacher's answer.
     """
 
     faces: Faces
     per_batch: int
     class_weight: np.ndarray
     teacher_share: float = 0
+    target: np.ndarray | None = None
 
 
 def batches(
@@ -52,8 +54,8 @@ def batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The `steps` batches of `epoch`, a pure function of the arguments.
 
-    Yields pictures uint8 (batch, size, size, 1), labels float32 (batch, classes), which are one-hot but for `mixup`
-    (see `mix`), and weights float32 (batch,).
+    Yields pictures uint8 (batch, size, size, 1), labels float32 (batch, classes), which are one-hot but for targets
+    and `mixup` (see `mix`), and weights float32 (batch,).
     """
     orders = [
         cyclic_order(len(source.faces), epoch * steps * source.per_batch, (epoch + 1) * steps * source.per_batch, seed)
@@ -65,7 +67,8 @@ def batches(
             index = order[step * source.per_batch : (step + 1) * source.per_batch]
             label = source.faces.label[index]
             pictures.append(source.faces.pictures(index))
-            labels.append(np.eye(len(source.class_weight), dtype=np.float32)[label])
+            one_hot = np.eye(len(source.class_weight), dtype=np.float32)[label]
+            labels.append(one_hot if source.target is None else source.target[index])
             weights.append(source.class_weight[label])
         random = np.random.default_rng([seed, epoch, step])
         picture, label, weight = (np.concatenate(parts) for parts in (pictures, labels, weights))

@@ -31,6 +31,7 @@ class TrainingData:
     validation: Faces  # the accuracy on these decides which epoch is the best
     distort: Distort  # what happens to training pictures
     teacher: keras.Model | None = None  # sees the same distorted pictures
+    extra_classes: int = 0  # last classes of the network that it learns, but among which it is not judged
 
     @property
     def steps(self) -> int:
@@ -67,7 +68,11 @@ def fit(network: keras.Model, data: TrainingData, recipe: Recipe, state: Path, c
 def _epoch(network: keras.Model, data: TrainingData, recipe: Recipe, epoch: int) -> Record:
     _seed_dropout(network, recipe.seed, epoch)
     logs = network.fit(epoch_data(network, data, recipe, epoch), shuffle=False, verbose=0).history
-    accuracy, loss = _scores(predict(network, data.validation), data.validation.label)
+    probability = predict(network, data.validation)
+    if data.extra_classes:
+        probability = probability[:, : -data.extra_classes]
+        probability /= probability.sum(axis=1, keepdims=True)
+    accuracy, loss = _scores(probability, data.validation.label)
     record = {
         "train/loss": logs["loss"][0],
         "train/accuracy": logs["accuracy"][0],

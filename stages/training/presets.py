@@ -25,7 +25,7 @@ class TrainedOn(params.Section):
 class Splits(params.Section):
     """`index:` of the data sets that it was trained on."""
 
-    fer2013: params.Pictures
+    fer2013: params.Fer2013
     korean: params.People | None = None
 
 

@@ -1,0 +1,128 @@
+"""What ten people saw on each picture of FER2013: the votes of FER+ (Barsoum et al., 2016).
+
+Either as published, `fer2013new.csv`, whose row i is about row i of fer2013.csv; or a table with a column `path` in
+place of `Usage` and `Image name`, for the same pictures as files: test/angry/PrivateTest_10131363.jpg.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.datasets.cleaning import plain_id
+from stages.datasets.splits import SPLITS
+from stages.runtime.errors import UserError
+
+CLASSES = {  # FER2013's name for each of FER+'s columns
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprise",
+    "sadness": "sad",
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+}
+NO_FACE, NOT_A_FACE = "NF", "not a face"  # the column, and why such a picture is not used
+VOTED = (*CLASSES, "contempt", "unknown", NO_FACE)
+PUBLISHED, BY_NAME = ("Usage", "Image name"), "path"
+ADVICE = "set data.ferplus in params.yaml to FER+'s fer2013new.csv or to a table of votes by file name (docs/data.md)"
+
+
+def read_votes(file: Path, ids: pd.Series, unreadable: Sequence[str]) -> pd.DataFrame | None:
+    """The votes on the pictures `ids`, a row each, int, with the columns VOTED; all 0 for a picture without votes.
+
+    `unreadable` are the paths of pictures that became no grey square, which the table may name, too. None if it has no
+    rows: nobody voted.
+
+    Raises:
+        UserError: the file is missing or no such table, or it is about other pictures.
+    """
+    table = _read(file)
+    if table.empty:
+        return None
+    is_line = ids.str.rpartition("/")[2].str.isdigit().all()
+    if BY_NAME in table:
+        keys = table[BY_NAME].map(plain_id)
+        own = ids.map(plain_id)
+        stems = {plain_id(path).rpartition("/")[2] for path in unreadable}
+        nowhere = ~keys.isin(own) & ~keys.str.rpartition("/")[2].isin(stems)
+        if nowhere.any():
+            raise UserError(
+                f"{file} has {nowhere.sum():,} names of no picture of data.fer2013, {table[BY_NAME][nowhere].iloc[0]} "
+                f"among them; a name is <train|test>/<class>/<file>, as Kaggle's archive.zip has it."
+                + (" For fer2013.csv take FER+'s fer2013new.csv." if is_line else "")
+            )
+        if keys.duplicated().any():
+            raise UserError(f"{file} has {table[BY_NAME][keys.duplicated()].iloc[0]} twice; take one out.")
+        votes = table.set_index(keys)[list(VOTED)].reindex(own, fill_value=0)
+        return votes.set_index(ids.index)
+    if not is_line:
+        raise UserError(
+            f"{file} goes by the rows of fer2013.csv, and data.fer2013 has pictures as files; set data.fer2013 in "
+            "params.yaml to fer2013.csv, or data.ferplus to a table of votes by file name (docs/data.md)."
+        )
+    lines = ids.str.rpartition("/")[2].astype(int)
+    others = [int(path.rpartition(":")[2]) for path in unreadable]
+    order = sorted([*lines, *others])
+    if len(order) != len(table):
+        raise UserError(f"{file} has {len(table):,} rows, but FER2013 {len(order):,}; {ADVICE} of the same pictures.")
+    rows = np.searchsorted(order, lines)
+    test = (ids.str.partition("/")[0] == SPLITS[-1]).to_numpy()
+    if wrong := np.flatnonzero((table["Usage"].to_numpy()[rows] != "Training") != test).tolist():
+        raise UserError(
+            f"{file}, line {rows[wrong[0]] + 2}: Usage is not that of the same row of fer2013.csv; {ADVICE} of "
+            "the same pictures, in the same order."
+        )
+    return table[list(VOTED)].iloc[rows].set_index(ids.index)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """The table, its votes as int; an empty cell is no vote."""
+    if not file.is_file():
+        raise UserError(f"{file} is no file; {ADVICE}, or to data/no_votes.csv for none.")
+    try:
+        table = pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError):  # pandas' errors are ValueErrors
+        raise UserError(f"{file} is not a table parted by commas; {ADVICE}.") from None
+    named = [BY_NAME] if BY_NAME in table else PUBLISHED
+    if missing := [column for column in (*named, *VOTED) if column not in table]:
+        raise UserError(f"{file} has no column {', '.join(missing)}; {ADVICE}.")
+    votes = table[list(VOTED)].replace("", "0")
+    for column in VOTED:
+        if not (whole := votes[column].str.fullmatch(r"\d{1,6}(\.0)?")).all():
+            line = int(np.argmin(whole)) + 2
+            raise UserError(f"{file}, line {line}: {column} must be a number of votes; fetch the file again.")
+    table[list(VOTED)] = votes.astype(float).astype(int)
+    return table
+
+
+def no_face(votes: pd.DataFrame) -> pd.Series:
+    """Whether most voters saw no face: bool, for each row of `read_votes`."""
+    return votes[NO_FACE] > votes.sum(axis=1) / 2
+
+
+def by_class(votes: pd.DataFrame, classes: dict[str, str | None], names: Sequence[str]) -> np.ndarray:
+    """The votes for each of our classes `names`, float (n, names); `classes` says what each of FER2013's becomes."""
+    counts = np.zeros((len(votes), len(names)))
+    for column, theirs in CLASSES.items():
+        if (ours := classes.get(theirs)) in names:
+            counts[:, names.index(ours)] += votes[column]
+    return counts
+
+
+def majority(counts: np.ndarray, voters: pd.Series, names: Sequence[str]) -> np.ndarray:
+    """The class that more than half of the `voters`, int (n,), saw; "" for none. Texts (n,)."""
+    most = counts.argmax(axis=1)
+    return np.where(counts.max(axis=1) > voters.to_numpy() / 2, np.array(names, object)[most], "")
+
+
+def targets(counts: np.ndarray, label: np.ndarray, share: float) -> np.ndarray:
+    """What a network is to say: `share` of the votes' distribution and the rest of the label, float (n, classes).
+
+    `counts` are votes, float (n, classes); where there are none, the label alone counts. `label` is int (n,).
+    """
+    one_hot = np.eye(counts.shape[1])[label]
+    voters = counts.sum(axis=1, keepdims=True)
+    seen = np.divide(counts, voters, out=one_hot.copy(), where=voters > 0)
+    return np.asarray((1 - share) * one_hot + share * seen)
