@@ -31,6 +31,7 @@ from demo.reading import read_frame
 from demo.video import VideoWriter
 from stages.datasets import fer2013
 from stages.datasets.picture import as_square
+from stages.faces.framing import square_side
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.images import decode, encode_jpeg, resize
@@ -99,10 +100,9 @@ def in_turns(ways: Mapping[str, Callable[[], Any]], turns: int) -> dict[str, lis
 def with_detector(model: Model, detector: str) -> Model:
     """The same model, its faces found by another detector."""
     changed = object.__new__(Model)
-    changed.session, changed.card = (
-        model.session,
-        model.card.model_copy(update={"crop": model.card.crop.model_copy(update={"detector": detector})}),
-    )
+    crop = model.card.crop.model_copy(update={"detector": detector})
+    card = model.card.model_copy(update={"crop": crop, "square": square_side(detector, crop.margin)})
+    changed.session, changed.card = model.session, card
     return changed
 
 

@@ -97,4 +97,4 @@ def predict(models: Sequence[Model], pictures: np.ndarray) -> np.ndarray:
 
 def _common(model: Model) -> tuple[object, ...]:
     card = model.card
-    return (card.size, card.crop, *card.emotions)
+    return (card.size, card.crop, card.square, *card.emotions)

@@ -85,7 +85,7 @@ def _read(boxes: Sequence[Box], pixels: Callable[[int], tuple[np.ndarray, int]],
 
 def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelCard) -> np.ndarray:
     """The face as the network sees it, by way of the JPEG that the crop stage would store."""
-    square = square_around(box, card.crop.margin)
+    square = square_around(box, card.square)
     picture, factor = pixels(square[2])
     crop = cut_face(picture, factor, square, card.crop.size, card.crop.quality)
     return network_picture(crop, card.size)

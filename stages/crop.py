@@ -22,6 +22,7 @@ from stages.datasets.manifest import boxes_of, read_photo
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
 from stages.faces.detection import YUNET, find_faces
+from stages.faces.framing import square_side
 from stages.files.archives import write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
 from stages.files.tables import read_table, write_table
@@ -116,7 +117,7 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
     """
     width, height = upright_size(data, crop.max_megapixels)
     if crop.input == "face":
-        left, top, side = square = square_around(Box(0, 0, width, height), 0)
+        left, top, side = square = square_around(Box(0, 0, width, height), 1)
         factor = reduction(side, crop.size)
         cut = cut_face(decode(data, colour=True, factor=factor), factor, square, crop.size, crop.quality)
         row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
@@ -125,14 +126,16 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
     factor = reduction(max(width, height), crop.detect_side)
     near = None
     if reference is not None:
-        factor = min(factor, reduction(square_around(reference, crop.margin)[2], crop.size))
+        side = square_around(reference, square_side("annotators", crop.margin))[2]
+        factor = min(factor, reduction(side, crop.size))
         near = reference.scaled(1 / factor)
     picture = decode(data, colour=True, factor=factor)
     found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
     face, method = choose_face(found, reference, crop.min_overlap)
     if face is None:
         raise BadPictureError("no face found")
-    left, top, side = square = square_around(face, crop.margin)
+    source = "annotators" if method == "annotators" else crop.detector
+    left, top, side = square = square_around(face, square_side(source, crop.margin))
     if (finer := reduction(side, crop.size)) < factor:
         factor = finer
         picture = decode(data, colour=True, factor=factor)

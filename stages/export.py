@@ -23,6 +23,7 @@ from stages.deployment.model_card import ModelCard
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
+from stages.faces.framing import square_side
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
 from stages.network import model
@@ -75,6 +76,7 @@ def main() -> None:
             emotions=settings.emotions,
             size=faces.size,
             crop=settings.crop,
+            square=square_side(settings.crop.detector, settings.crop.margin),
             export=settings.export,
             temperature=temperature,
             # What it makes of drawn faces says nothing of a model of photos, and the other way round.

@@ -21,6 +21,7 @@ class ModelCard(BaseModel):
     emotions: dict[str, str]  # English to Korean, in the order of the classes
     size: int  # the network takes grey pictures, float32 (n, size, size, 1) of values 0 to 255
     crop: Crop  # how faces are found and cut out: `crop:` in params.yaml
+    square: float  # side of the square that is cut out around a face, in widths of the detector's box
     export: Export  # how the answers are used: `export:` in params.yaml
     temperature: float  # of its probabilities; stages.evaluation.calibration applies it
     recognised: dict[str, dict[str, float]]  # share of the test faces that it recognised: data set -> emotion
@@ -35,12 +36,16 @@ def to_texts(card: ModelCard) -> dict[str, str]:
 def from_texts(texts: dict[str, str], file: str) -> ModelCard:
     """The card that `to_texts` wrote; other metadata is ignored.
 
+    Where there is no `square`, `crop.margin` is of the detector's box, as it was then.
+
     Raises:
         UserError: the metadata of `file` is not complete.
     """
     try:
-        values = {name: json.loads(texts[name]) for name in ModelCard.model_fields}
-        return ModelCard.model_validate(values | {"crop": ADDED_TO_CROP | values["crop"]})
+        values = {name: json.loads(text) for name, text in texts.items() if name in ModelCard.model_fields}
+        crop = ADDED_TO_CROP | values["crop"]
+        square = 1 + 2 * crop["margin"]
+        return ModelCard.model_validate({"square": square} | values | {"crop": crop})
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{file} lacks what the export stage of this version writes into a model; make it again with `dvc repro`."

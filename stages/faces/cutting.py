@@ -47,10 +47,9 @@ def choose_face(found: Sequence[Box], reference: Box | None, min_overlap: float)
     return None, ""
 
 
-def square_around(box: Box, margin: float) -> tuple[int, int, int]:
-    """Left, top and side of the square around a box's centre: as wide as the box, and `margin` x width on each side."""
-    width = box[2] - box[0]
-    side = max(1, round(width * (1 + 2 * margin)))
+def square_around(box: Box, widths: float) -> tuple[int, int, int]:
+    """Left, top and side of the square around a box's centre that is so many times as wide as the box."""
+    side = max(1, round((box[2] - box[0]) * widths))
     return round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), side
 
 

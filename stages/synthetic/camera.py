@@ -28,8 +28,8 @@ def fer_picture(seed: int, number: int, emotion: str) -> np.ndarray:
     picture[:, rng.integers(size) :] = rng.uniform(20, 235)
     view = View(
         x=size * rng.uniform(0.46, 0.54),
-        y=size * rng.uniform(0.35, 0.42),
-        scale=size * rng.uniform(0.4, 0.5),
+        y=size * rng.uniform(0.36, 0.43),
+        scale=size * rng.uniform(0.35, 0.44),
         roll=rng.normal(0, 0.1),
         yaw=rng.normal(0, 0.15),
         pitch=rng.normal(0, 0.08),
