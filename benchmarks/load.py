@@ -79,8 +79,9 @@ def measure(count: int) -> tuple[int, dict[str, Measured]]:
     """Run the stages on about `count` photos; return how many there were, and what each command took."""
     with tempfile.TemporaryDirectory(prefix="load") as name:
         place = Path(name)
-        make_repository(place)
+        make_repository(place, place / "download")
         write_photos(place / "download", count)
+        run(place, "dvc", "repro", "fingerprint")
         result = {"rename": run(place, "stages.rename"), "crop": Measured()}
         for split in ("training", "validation"):
             for emotion in YAML(typ="safe").load(ROOT / "params.yaml")["emotions"]:
@@ -98,14 +99,15 @@ def measure(count: int) -> tuple[int, dict[str, Measured]]:
     return found, result
 
 
-def make_repository(place: Path) -> None:
+def make_repository(place: Path, download: Path) -> None:
     """A DVC repository with this project's code, whose Korean photos are in `download`."""
     shutil.copytree(ROOT / "stages", place / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data/exclude", place / "data/exclude")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, place / name)
     params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["data"]["korean"] = "download"
+    params["data"]["korean"] = str(download)
+    params["sample"] |= {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 1, "shots": 1}
     # A quick look for the face: it is the rest that could grow.
     params["crop"] |= {"detect_side": 64, "scale_factor": 1.3}
     YAML(typ="safe").dump(params, place / "params.yaml")
@@ -152,13 +154,9 @@ def run(place: Path, *command: str) -> Measured:
         if command[0] == "dvc"
         else [sys.executable, "-m", *command]
     )
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONUTF8": "1",
-    }
     start, memory = time.monotonic(), 0
     with (place / "log.txt").open("w") as log:
-        process = subprocess.Popen(line, cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(line, cwd=place, env=environment(), stdout=log, stderr=subprocess.STDOUT)
         while process.poll() is None:
             memory = max(memory, memory_of(process.pid))
             time.sleep(0.1)
@@ -166,6 +164,12 @@ def run(place: Path, *command: str) -> Measured:
     if process.returncode:
         sys.exit(f"{' '.join(command)}:\n{(place / 'log.txt').read_text(encoding='utf-8')}")
     return Measured(seconds, memory)
+
+
+def environment() -> dict[str, str]:
+    """Of a process whose `python` and `dvc` are those that run here."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONUTF8": "1"}
 
 
 def memory_of(pid: int) -> int:

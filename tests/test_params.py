@@ -167,6 +167,8 @@ def test_an_old_name_is_told_the_new_one(set_params: SetParams, old: str, new: s
         ({"emotions": {"angry": "분노", "cross": "분노"}}, ["emotions"]),
         ({"index.fer2013.classes": {"angry": "furious"}}, ["index.fer2013.classes", "furious"]),
         ({"data.kroean": "x"}, ["kroean", "data", "index"]),
+        ({"data.korean": "~/aihub82"}, ["data.korean", "~/aihub82", "whole path"]),
+        ({"data.fer2013": "$HOME/archive.zip"}, ["data.fer2013", "$HOME/archive.zip", "whole path"]),
         ({"model.input_size": 49}, ["model.input_size", "image.size"]),
         ({"model.blocks": [[4]] * 6}, ["model.blocks", "model.input_size"]),
         ({"finetune.frozen_blocks": 3}, ["finetune.frozen_blocks", "model.blocks"]),
@@ -274,7 +276,7 @@ def definitions(stage: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_tracks_exactly_the_sections_that_a_stage_reads(stage: str) -> None:
-    declared = set().union(*(definition["params"] for definition in definitions(stage)))
+    declared = set().union(*(definition.get("params", []) for definition in definitions(stage)))
     assert declared == sections_read_by(Path(f"stages/{stage}.py")) - UNTRACKED
 
 
