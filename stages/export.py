@@ -23,6 +23,7 @@ from stages.deployment.model_card import ModelCard
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
+from stages.files.digests import digest
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
 from stages.network import model
@@ -119,12 +120,6 @@ def digest_of_data(dataset: str, arrays: list[Path]) -> str:
     """SHA-256 of the digests of a data set's merged.csv and of these arrays of pictures."""
     paths = [Path("data/csvs") / dataset / "merged.csv", *arrays]
     return hashlib.sha256("".join(map(digest, paths)).encode()).hexdigest()
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_answers(path: Path, network: keras.Model, pictures: np.ndarray) -> None:

@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 
 from demo.models import Model
 from stages.deployment.model_card import to_texts
-from stages.export import EXPORT, ORIGINS, digest, digest_of_data, digest_of_params, faces_of
+from stages.export import EXPORT, ORIGINS, digest_of_data, digest_of_params, faces_of
+from stages.files.digests import digest
 from stages.pretrain import CSV
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
