@@ -19,7 +19,7 @@ import numpy as np
 
 from stages.datasets.origin import drawn
 from stages.datasets.unnamed import INFLATED, people_known
-from stages.deployment.model_card import ModelCard
+from stages.deployment.model_card import ModelCard, learned
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
@@ -74,6 +74,7 @@ def main() -> None:
             name=name,
             drawn=drawn_faces,
             emotions=settings.emotions,
+            trained_on=trained_on(name, settings),
             size=faces.size,
             crop=settings.crop,
             export=settings.export,
@@ -87,6 +88,14 @@ def main() -> None:
         write_onnx(network, card, path)
         check_answers(path, network, pictures)
         print(f"{path}: temperature {temperature:.2f}")
+
+
+def trained_on(name: str, settings: params.Params) -> dict[str, dict[str, list[str]]]:
+    """What the model `name` has learned from, as the model card has it."""
+    transfer, classes = settings.finetune, settings.index.fer2013.classes
+    if name == "before":
+        return learned(settings.emotions, classes, fer2013=True, korean=False)
+    return learned(settings.emotions, classes, transfer.start == "pretrain" or transfer.rehearsal > 0, korean=True)
 
 
 def faces_of(dataset: str, emotions: list[str]) -> Faces:
