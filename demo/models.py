@@ -13,7 +13,7 @@ from stages.runtime.errors import UserError
 SHIPPED = Path("weights/fer2013.onnx")
 # Where models are looked for: one's own before the one that is shipped, and that one beside a smaller one.
 PLACES = ((Path("data/export"),), (SHIPPED,), (Path("weights/fer2013_small.onnx"), SHIPPED))
-SURPRISED = {"embarrassed": ("surprised", "놀람")}
+SURPRISED = ("surprised", "놀람")
 
 
 class Model:
@@ -40,20 +40,28 @@ class Model:
 
 
 def has_seen_korean(card: ModelCard) -> bool:
-    """Whether the model was trained on Korean faces; `tools.ship` notes which one it ships under another name."""
-    return card.provenance.get("model", card.name) == "after"
+    """Whether the model was trained on Korean faces."""
+    return "korean" in card.trained_on
 
 
 def as_trained(card: ModelCard) -> ModelCard:
-    """The card in words that are true: what a model that has seen no Korean face calls embarrassed is surprise."""
-    if has_seen_korean(card) or any(english in card.emotions for english, _ in SURPRISED.values()):
+    """The card in words that are true: an emotion learned from FER2013's surprise alone is called surprised."""
+    if SURPRISED[0] in card.emotions:
         return card
-    words = {name: SURPRISED.get(name, (name, korean)) for name, korean in card.emotions.items()}
+    words = {
+        name: SURPRISED if _labels(card, name) == {"surprise"} else (name, korean)
+        for name, korean in card.emotions.items()
+    }
     recognised = {
         dataset: {words[name][0]: share for name, share in shares.items()}
         for dataset, shares in card.recognised.items()
     }
     return card.model_copy(update={"emotions": dict(words.values()), "recognised": recognised})
+
+
+def _labels(card: ModelCard, emotion: str) -> set[str]:
+    """The labels, of all data sets, that were learned as an emotion."""
+    return {label for labels in card.trained_on.values() for label in labels.get(emotion, ())}
 
 
 def find_models(place: Path | None = None) -> list[Model]:

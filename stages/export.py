@@ -19,11 +19,12 @@ import numpy as np
 
 from stages.datasets.origin import drawn
 from stages.datasets.unnamed import INFLATED, people_known
-from stages.deployment.model_card import ModelCard
+from stages.deployment.model_card import ModelCard, learned
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import fit_temperature
 from stages.faces.framing import square_side
+from stages.files.digests import digest
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
 from stages.network import model
@@ -74,6 +75,7 @@ def main() -> None:
             name=name,
             drawn=drawn_faces,
             emotions=settings.emotions,
+            trained_on=trained_on(name, settings),
             size=faces.size,
             crop=settings.crop,
             square=square_side(settings.crop.detector, settings.crop.margin),
@@ -88,6 +90,14 @@ def main() -> None:
         write_onnx(network, card, path)
         check_answers(path, network, pictures)
         print(f"{path}: temperature {temperature:.2f}")
+
+
+def trained_on(name: str, settings: params.Params) -> dict[str, dict[str, list[str]]]:
+    """What the model `name` has learned from, as the model card has it."""
+    transfer, classes = settings.finetune, settings.index.fer2013.classes
+    if name == "before":
+        return learned(settings.emotions, classes, fer2013=True, korean=False)
+    return learned(settings.emotions, classes, transfer.start == "pretrain" or transfer.rehearsal > 0, korean=True)
 
 
 def faces_of(dataset: str, emotions: list[str]) -> Faces:
@@ -121,12 +131,6 @@ def digest_of_data(dataset: str, arrays: list[Path]) -> str:
     """SHA-256 of the digests of a data set's merged.csv and of these arrays of pictures."""
     paths = [Path("data/csvs") / dataset / "merged.csv", *arrays]
     return hashlib.sha256("".join(map(digest, paths)).encode()).hexdigest()
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_answers(path: Path, network: keras.Model, pictures: np.ndarray) -> None:

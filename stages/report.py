@@ -1,7 +1,8 @@
 """Make one page of all results: before against after transfer, mistakes, where the models look, the data, the study.
 
 In: data/evaluation/, data/predictions/ and data/examples/, all by `evaluate`; metrics/; data/live/ (learning curves),
-data/sheets/, docs/studies/; data/csvs/ and the names in data/sample/, to say whether the faces are drawn.
+data/sheets/, docs/studies/; data/csvs/ and the names in data/sample/, to say whether the faces are drawn; params.yaml and
+data/models/*.weights.h5, to say which run it is.
 Out: data/report/index.html, which needs no other file and no network, and its charts as PNG in data/report/figures/.
 Run: python -m stages.report
 
@@ -18,8 +19,10 @@ from stages.datasets.catalog import MODELS, titled
 from stages.datasets.counts import counts, splits
 from stages.datasets.unnamed import INFLATED, people_known
 from stages.figures import charts, page, study_table
+from stages.figures.changes import changes
 from stages.figures.results import by_model, read_evaluation, read_figures
 from stages.figures.sections import dataset_section, draw
+from stages.files.digests import digest
 from stages.files.images import decode, shrink
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
@@ -27,7 +30,8 @@ from stages.runtime import params
 from stages.runtime.errors import run
 
 REPORT = Path("data/report/index.html")
-SHEET_SIDE, SHEET_QUALITY = 800, 75
+SHEET_SIDE, SHEET_QUALITY = 1200, 75
+WEIGHTS = {"before": Path("data/models/pretrain.weights.h5"), "after": Path("data/models/transfer.weights.h5")}
 
 
 def main() -> None:
@@ -39,15 +43,18 @@ def main() -> None:
     # The faces that the transfer is for come first.
     sets = dict(reversed(titled(settings.report.population, known).items()))
     sizes = {dataset: splits(dataset, list(emotions)) for dataset in sets}
+    shown = [dataset_section(name, dataset, emotions, evaluation) for name, dataset in sets.items()]
     content = {
+        "changes": changes(sections(settings, any(section["drawn"] for section in shown))),
+        "weights": {name: digest(path) for name, path in WEIGHTS.items()},
         "emotions": emotions,
         "models": MODELS,
         "population": settings.report.population,
         "inflated": "" if known else INFLATED,
-        "datasets": [dataset_section(name, dataset, emotions, evaluation) for name, dataset in sets.items()],
-        "ceilings": evaluation["ceilings"].to_dict("records"),
-        "labels": by_model(evaluation["labels"], ["label", "emotion"]),
-        "people": by_model(evaluation["people"], ["subset"]),
+        "datasets": shown,
+        "ceilings": evaluation["ceilings"].query("faces > 0").to_dict("records"),
+        "labels": labels(evaluation["labels"].query("faces > 0")),
+        "people": by_model(evaluation["people"].query("faces > 0"), ["subset"]),
         "groups": by_model(evaluation["groups"], ["attribute", "group"]),
         "gaps": by_model(evaluation["gaps"], ["attribute"]),
         "training": [
@@ -59,10 +66,37 @@ def main() -> None:
         "counts": [(dataset.name, count) for name, dataset in sets.items() for count in counts(name)],
         "splits": sizes,
         "sheets": [(path.as_posix(), sheet(path)) for path in sorted(Path("data/sheets").glob("*.png"))],
-        "studies": [study_section(path) for path in sorted(study_table.FOLDER.glob("*.csv"))],
+        "studies": studies(),
     }
     page.render(REPORT, content)
     print(f"{REPORT}: {REPORT.stat().st_size / 1e6:.1f} MB")
+
+
+def sections(settings: params.Params, drawn: bool) -> dict[str, Any]:
+    """The sections of params.yaml that this page follows from; those of the sample only if faces are `drawn`."""
+    results = {
+        "emotions": settings.emotions,
+        "rename": settings.rename.model_dump(),
+        "crop": settings.crop.model_dump(),
+        "image": settings.image.model_dump(),
+        "index": settings.index.model_dump(),
+        "model": settings.model.model_dump(),
+        "augment": settings.augment.model_dump(),
+        "pretrain": settings.pretrain.model_dump(),
+        "finetune": settings.finetune.model_dump(),
+        "evaluate": settings.evaluate.model_dump(),
+        "robustness": settings.robustness.model_dump(),
+        "report": settings.report.model_dump(),
+    }
+    return {"sample": settings.sample.model_dump()} | results if drawn else results
+
+
+def labels(table: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Whose label -> emotion (`all` first) -> the row of each model."""
+    tree: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in by_model(table, ["label", "emotion"]):
+        tree.setdefault(row["label"], {})[row["emotion"]] = row
+    return tree
 
 
 def training_section(stage: str, faces: str, images: int, weights: str | None) -> dict[str, Any]:
@@ -96,16 +130,24 @@ def sheet(path: Path) -> str:
     return page.jpeg(shrink(decode(path.read_bytes(), colour=True), SHEET_SIDE), SHEET_QUALITY)
 
 
-def study_section(path: Path) -> dict[str, Any]:
-    """A study's table and picture."""
+def studies() -> list[dict[str, Any]]:
+    """Each study in docs/studies: in words, as far as they are in about.yaml there, and its figures."""
+    about = study_table.read_about()
+    return [
+        {"name": path.stem, "about": about.get(path.stem)} | study_figures(path) for path in study_table.files(about)
+    ]
+
+
+def study_figures(path: Path) -> dict[str, Any]:
+    """A study's table, and its chart if a single number varies."""
     table = read_figures(path)
-    heading, *lines = study_table.cells(table)
     description = f"study {path.stem}: accuracy by {', '.join(study_table.keys_of(table))}"
+    chart = study_table.draw(table, path.stem) if study_table.is_over_a_number(table) else None
     return {
-        "name": path.stem,
-        "heading": heading,
-        "lines": lines,
-        "chart": charts.svg(study_table.draw(table, path.stem), description),
+        "headings": list(study_table.headings_of(table).values()),
+        "rows": study_table.rows(table),
+        "before": study_table.before(table),
+        "chart": charts.svg(chart, description) if chart else "",
     }
 
 

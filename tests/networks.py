@@ -3,7 +3,7 @@
 import numpy as np
 from conftest import PARAMS, params_with
 
-from stages.deployment.model_card import ModelCard
+from stages.deployment.model_card import ModelCard, learned
 from stages.network.backend import keras
 from stages.network.model import vgg
 from stages.runtime import params
@@ -42,6 +42,7 @@ def card(name: str) -> ModelCard:
         name=name,
         drawn=False,
         emotions=PARAMS["emotions"],
+        trained_on=learned(PARAMS["emotions"], PARAMS["index"]["fer2013"]["classes"], True, name == "after"),
         size=48,
         crop=CROP,
         export=params.Export(**PARAMS["export"] | {"forget": 5}),

@@ -80,3 +80,9 @@ def test_a_line_runs_from_small_to_large() -> None:
     assert list(axes.lines[0].get_ydata()) == [60, 80]
     assert axes.get_xscale() == "log"
     assert charts.lines_over("title", "dropout", [0, 0.1], SERIES).axes[0].get_xscale() == "linear"
+
+
+def test_a_panel_says_how_strong_each_distortion_is() -> None:
+    strengths = ([np.nan, 75, 50], [90, 80, 60], [80, 70, 50], [100, 90, 70])
+    axes = charts.panels("title", "%", ["light"], {"before": [strengths], "after": [strengths]}).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["none", "75", "50"]

@@ -20,6 +20,9 @@ from demo.models import Model
 from stages import export
 from stages.deployment.model_card import ModelCard, from_texts, to_texts
 from stages.deployment.onnx_export import write_onnx
+from stages.evaluation.calibration import LEAST
+from stages.faces.box import Box
+from stages.faces.cutting import square_around
 from stages.network.model import save_weights
 from stages.runtime import params
 from stages.runtime.errors import UserError
@@ -114,6 +117,39 @@ def test_card_survives_as_texts() -> None:
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
 
+def test_the_instructions_say_what_the_code_does() -> None:
+    """Of every number that a foreign program needs; docs/use.md is such a program, held against ours in test_use.py."""
+    own = card("before")
+    use = " ".join(json.loads(to_texts(own)["use"]))
+    left, top, side = square_around(Box(100, 100, 200, 200), own.crop.margin)
+    assert f"{side / 100:g} x the width" in use and (left + side / 2, top + side / 2) == (150, 150)
+    assert f"max(p, {LEAST:g}) ** (1 / {own.temperature:g})" in use
+    assert f"(n, {own.size}, {own.size}, 1)" in use and f"(n, {len(own.emotions)})" in use
+    for name in ("detect_side", "cascade", "scale_factor", "min_neighbors", "smallest_face", "size", "quality"):
+        assert str(getattr(own.crop, name)) in use
+    yunet = own.model_copy(update={"crop": own.crop.model_copy(update={"detector": "yunet"})})
+    assert "FaceDetectorYN" in to_texts(yunet)["use"]
+
+
+def test_what_a_model_has_learned_from(set_params: Callable[..., None]) -> None:
+    set_params()
+    settings = params.load()
+    assert export.trained_on("before", settings).keys() == {"fer2013"}
+    assert export.trained_on("before", settings)["fer2013"]["happy"] == ["happy"]
+    assert export.trained_on("after", settings).keys() == {"fer2013", "korean"}
+    set_params({"finetune.start": "scratch", "finetune.rehearsal": 0, "finetune.teacher_share": 0})
+    assert export.trained_on("after", params.load()) == {
+        "korean": {emotion: [word] for emotion, word in settings.emotions.items()}
+    }
+
+
+@pytest.mark.parametrize("name", ["fer2013", "fer2013_small"])
+def test_shipped_models_say_what_this_version_says(name: str) -> None:
+    texts = {entry.key: entry.value for entry in onnx.load(ROOT / f"weights/{name}.onnx").metadata_props}
+    assert texts == to_texts(from_texts(texts, name)), f"run `python -m tools.ship {name}`"
+    assert from_texts(texts, name).trained_on["fer2013"]["embarrassed"] == ["surprise"]
+
+
 def test_a_card_from_before_a_value_was_added() -> None:
     texts = to_texts(card("after"))
     crop = json.loads(texts["crop"])
@@ -140,6 +176,12 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     original, copy = Model(Path("data/export/before.onnx")), Model(files[0])
     assert copy.card.provenance == original.card.provenance | {"git": "abc", "model": "before"}
     assert copy.card.name == "mine"
+    shipped = files[0].read_bytes()
+    content = onnx.load(files[0])
+    texts = {entry.key: entry.value for entry in content.metadata_props}
+    onnx.helper.set_model_props(content, {key: texts[key] for key in texts.keys() - {"trained_on", "use"}})
+    onnx.save(content, files[0])
+    assert ship.renew("mine").read_bytes() == shipped
     pictures = noise(1, 5, 48, 48)
     assert (copy.predict(pictures) == original.predict(pictures)).all()
     onnx.checker.check_model(onnx.load(files[0]))

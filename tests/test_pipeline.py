@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sentences import says
@@ -535,6 +536,7 @@ def test_the_report_shows_the_figures_of_evaluate(built: Path) -> None:
     kinds = pd.concat([pd.read_csv(built / "data/examples" / f"{dataset}.csv") for dataset in ("korean", "fer2013")])
     assert page.count("labelled ") == len(kinds)
     assert page.count("contact sheet data/sheets/") == 10
+    assert "every value at its default" not in page and "<code>sample.people: " in page
 
 
 @pytest.fixture(scope="session")
@@ -560,7 +562,9 @@ def test_the_report_in_a_browser_without_a_network(built: Path, browser: Any, wi
     page.goto((built / "data/report/index.html").as_uri())
     assert not wrong
     assert [scheme for scheme in asked if scheme != "data"] == ["file"]
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert Axe().run(page).response["violations"] == []
     pictures = "[...document.images].map(image => [image.complete, image.naturalWidth > 0, image.alt !== ''])"
     assert set(map(tuple, page.evaluate(pictures))) == {(True, True, True)}
     assert page.evaluate("[...document.querySelectorAll('main svg')].every(svg => svg.clientWidth > 200)")

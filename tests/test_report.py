@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from stages import report
-from stages.figures import page, sections
+from stages.figures import page, sections, study_table
+from stages.figures.changes import DEFAULTS, changes, flat
 from stages.figures.results import by_model, read_evaluation
+from stages.runtime import params
 from stages.runtime.errors import UserError
 
 
@@ -84,3 +87,57 @@ def test_a_training_is_shown_with_its_curves(place: Path) -> None:
     section = report.training_section("transfer", "Korean", 1397, None)
     assert [section[key] for key in ("images", "epochs", "best_epoch", "accuracy")] == [1397, 3, 2, 0.75]
     assert len(section["charts"]) == 2
+
+
+def test_the_defaults_are_those_of_params_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    sections_shown = report.sections(params.load(), drawn=True)
+    assert changes(sections_shown) == [], f"copy these into {DEFAULTS}"
+    assert sections_shown.keys() == params.Params.model_fields.keys() - {"data", "runtime", "limits", "export"}
+
+
+def test_what_a_run_changed() -> None:
+    values = {"crop": {"margin": 0.2, "new": [1, 2]}, "other": {"name": "얼굴"}}
+    assert dict(flat(values)) == {"crop.margin": 0.2, "crop.new": [1, 2], "other.name": "얼굴"}
+    found = {key: (value, default) for key, value, default in changes(values)}
+    assert found["crop.margin"] == ("0.2", "0.1")
+    assert found["crop.new"] == ("[1, 2]", "–")
+    assert found["other.name"] == ("얼굴", "–")
+    assert found["crop.detector"] == ("–", "haar")
+    assert "pretrain.lr" not in found
+
+
+def test_every_study_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    about = study_table.read_about()
+    assert [path.stem for path in study_table.files(about)] == list(about)
+    docs = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+    assert all(study.answer for study in about.values())
+    assert "docs/studies/about.yaml" in docs
+
+
+def test_a_study_that_nobody_described_comes_last(place: Path) -> None:
+    assert study_table.read_about() == {}
+    study_table.FOLDER.mkdir(parents=True)
+    for name in ("a", "b"):
+        (study_table.FOLDER / f"{name}.csv").touch()
+    text = "b:\n  question: Why?\n  data: drawn\n  answer: So.\n"
+    study_table.ABOUT.write_text(text, encoding="utf-8")
+    about = study_table.read_about()
+    assert about["b"].answer == "So."
+    assert [path.stem for path in study_table.files(about)] == ["b", "a"]
+    study_table.ABOUT.write_text(text.replace("data: drawn", "date: 1"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"about.yaml: b.date is unknown; did you mean b.data\?"):
+        study_table.read_about()
+
+
+def test_a_study_in_a_narrow_table() -> None:
+    table = pd.DataFrame(
+        [[0.1, "scratch", 2, 0.5, 0.01, 0.75], [0.2, "pretrain", 1, 0.4, np.nan, 0.75]],
+        columns=["finetune.lr", "finetune.start", "runs", "fer2013", "fer2013_sd", "fer2013_before"],
+    )
+    assert study_table.rows(table) == [
+        ("lr 0.1, start scratch", 2, [("50.0", "1.0")]),
+        ("lr 0.2, start pretrain", 1, [("40.0", "")]),
+    ]
+    assert study_table.before(table) == ["75.0"]

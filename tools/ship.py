@@ -4,11 +4,13 @@ In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it 
 Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml,
 with all values that the weights follow from.
 Run: python -m tools.ship NAME before
+     python -m tools.ship NAME: what the metadata of weights/NAME.onnx lacks of this version's follows from NAME.yaml
 
 The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,20 +19,25 @@ import onnx
 from ruamel.yaml import YAML
 
 from demo.models import Model
-from stages.deployment.model_card import to_texts
-from stages.export import EXPORT, ORIGINS, digest, digest_of_data, digest_of_params, faces_of
+from stages.deployment.model_card import from_texts, learned, to_texts
+from stages.export import EXPORT, ORIGINS, digest_of_data, digest_of_params, faces_of
+from stages.files.digests import digest
 from stages.pretrain import CSV
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.training.presets import FOLDER, Preset, Splits, TrainedOn, form_of
+from stages.runtime.replacing import replacing
+from stages.training.presets import FOLDER, Preset, Splits, TrainedOn, form_of, preset_of
 
 
 def main() -> None:
     """Ship the model that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of the files in weights/")
-    parser.add_argument("model", choices=list(ORIGINS), help="before or after transfer")
+    parser.add_argument("model", nargs="?", choices=list(ORIGINS), help="before or after transfer; without, NAME's metadata")
     arguments = parser.parse_args()
+    if arguments.model is None:
+        print(renew(arguments.name))
+        return
     for path in ship(arguments.name, arguments.model, revision()):
         print(path)
     print("pretrain reads weights/: if it did not use them, `dvc commit -f pretrain` saves training again")
@@ -94,6 +101,26 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
             path.unlink(missing_ok=True)
         raise
     return copies
+
+
+def renew(name: str) -> Path:
+    """Write the metadata of a shipped model anew, as this version has it; its graph stays as it is.
+
+    Raises:
+        UserError: there is no such model, or its metadata lacks what its preset does not say.
+    """
+    path, made = FOLDER / f"{name}.onnx", preset_of(name)
+    if not path.exists() or made.trained_on is None:
+        raise UserError(f"{path} is missing or nothing was trained for it; ship it with `python -m tools.ship {name} before`.")
+    content = onnx.load_model_from_string(path.read_bytes())
+    classes = made.index.fer2013.classes
+    lacking = {"trained_on": learned(made.emotions, classes, fer2013=True, korean=made.trained_on.korean)}
+    texts = {key: json.dumps(value) for key, value in lacking.items()}
+    card = from_texts(texts | {entry.key: entry.value for entry in content.metadata_props}, str(path))
+    onnx.helper.set_model_props(content, to_texts(card))
+    with replacing(path) as file:
+        file.write_bytes(content.SerializeToString(deterministic=True))
+    return path
 
 
 def preset(model: str, settings: params.Params) -> Preset:

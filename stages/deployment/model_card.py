@@ -1,9 +1,11 @@
 """What a model file says of itself, so that it can be used with nothing else at hand: as texts in its metadata."""
 
 import json
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from stages.deployment.instructions import instructions
 from stages.runtime.errors import UserError
 from stages.runtime.params import Crop, Export
 
@@ -19,6 +21,8 @@ class ModelCard(BaseModel):
     name: str  # before or after transfer
     drawn: bool  # whether the faces that it was last trained on are drawn: it then proves the machinery and no more
     emotions: dict[str, str]  # English to Korean, in the order of the classes
+    # Data set -> emotion -> the data set's own labels that were learned as this emotion: surprise as embarrassed.
+    trained_on: dict[str, dict[str, list[str]]]
     size: int  # the network takes grey pictures, float32 (n, size, size, 1) of values 0 to 255
     crop: Crop  # how faces are found and cut out: `crop:` in params.yaml
     square: float  # side of the square that is cut out around a face, in widths of the detector's box
@@ -29,8 +33,9 @@ class ModelCard(BaseModel):
 
 
 def to_texts(card: ModelCard) -> dict[str, str]:
-    """Each field as JSON."""
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in card.model_dump().items()}
+    """Each field as JSON, and in words how the model is used."""
+    use = instructions(card.crop, card.square, card.export, card.size, len(card.emotions), card.temperature)
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in (card.model_dump() | use).items()}
 
 
 def from_texts(texts: dict[str, str], file: str) -> ModelCard:
@@ -50,3 +55,12 @@ def from_texts(texts: dict[str, str], file: str) -> ModelCard:
         raise UserError(
             f"{file} lacks what the export stage of this version writes into a model; make it again with `dvc repro`."
         ) from None
+
+
+def learned(
+    emotions: Mapping[str, str], classes: Mapping[str, str | None], fer2013: bool, korean: bool
+) -> dict[str, dict[str, list[str]]]:
+    """`trained_on` of a model that has learned from FER2013, whose `classes` became `emotions`, from Korean faces or both."""
+    own = {emotion: [label for label, taken in classes.items() if taken == emotion] for emotion in emotions}
+    words = {emotion: [word] for emotion, word in emotions.items()}
+    return ({"fer2013": own} if fer2013 else {}) | ({"korean": words} if korean else {})

@@ -90,7 +90,7 @@ def _axes(height: float, title: str) -> tuple[Figure, Axes]:
 
 def bars(title: str, names: Sequence[str], models: Mapping[str, tuple[Values, Values, Values]]) -> Figure:
     """Two bars for each name: percent with the ends of its interval (value, low, high), before and after transfer."""
-    figure, axes = _axes(1.2 + 0.5 * len(names), title)
+    figure, axes = _axes(1.1 + 0.42 * len(names), title)
     places = np.arange(len(names))
     for (name, (value, low, high)), shift in zip(models.items(), (-0.2, 0.2), strict=True):
         whiskers = np.maximum(0, [np.subtract(value, low), np.subtract(high, value)])
@@ -112,7 +112,7 @@ def bars(title: str, names: Sequence[str], models: Mapping[str, tuple[Values, Va
 
 def confusion(title: str, names: Sequence[str], shares: np.ndarray) -> Figure:
     """A confusion matrix, shares float (classes, classes), in percent of each row."""
-    figure, axes = _axes(1 + 0.52 * len(names), title)
+    figure, axes = _axes(0.9 + 0.46 * len(names), title)
     axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
     for row, column in np.ndindex(shares.shape):
         colour = "white" if shares[row, column] > 0.5 else "black"
@@ -130,7 +130,7 @@ def confusion(title: str, names: Sequence[str], shares: np.ndarray) -> Figure:
 
 def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]]) -> Figure:
     """A reliability diagram: mean confidence and accuracy of each bin, 0 to 1, and how many faces it holds."""
-    figure, axes = _axes(3.9, title)
+    figure, axes = _axes(3.4, title)
     axes.plot((0, 100), (0, 100), color=INK, linewidth=1, linestyle=":", label="confidence = accuracy")
     for name, (confidence, accuracy, faces) in models.items():
         colour = MODEL_COLOURS[name]
@@ -154,7 +154,7 @@ def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]])
 
 def curves(title: str, unit: str, curves_of: Mapping[str, Values], best: int) -> Figure:
     """Learning curves over the epochs, from 1: training and validation; `best` is the epoch whose weights were kept."""
-    figure, axes = _axes(2.9, title)
+    figure, axes = _axes(2.5, title)
     for (name, values), colour, line in zip(curves_of.items(), (BEFORE, AFTER), ("--", "-"), strict=True):
         epochs = np.arange(1, len(values) + 1)
         marker = MARKERS[colour] if len(values) <= 40 else ""
@@ -171,10 +171,13 @@ def curves(title: str, unit: str, curves_of: Mapping[str, Values], best: int) ->
 def panels(
     title: str, unit: str, names: Sequence[str], models: Mapping[str, Sequence[tuple[Values, Values, Values, Values]]]
 ) -> Figure:
-    """A small panel for each name, two in a row; in each and for each model x, and percent (value, low, high)."""
+    """A small panel for each name, two in a row; in each and for each model x, and percent (value, low, high).
+
+    An x that is NaN is "none", and stands first; the others follow at equal steps in their order.
+    """
     rows = max(1, -(-len(names) // 2))
-    figure = Figure(figsize=(WIDTH, 0.9 + 1.45 * rows), layout="constrained")
-    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    figure = Figure(figsize=(WIDTH, 0.7 + 1.1 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, sharey=True, squeeze=False)
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
     for number, axes in enumerate(grid.flat):
         axes.set_visible(number < len(names))
@@ -184,13 +187,11 @@ def panels(
             x, value, low, high = by_name[number]
             colour = MODEL_COLOURS[model]
             label = f"{model} transfer" if number == 0 else None
-            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-            axes.plot(x, value, color=colour, marker=MARKERS[colour], markersize=3.5, label=label)
-        axes.set_title(name, loc="left", fontsize=9)
-        axes.set_xticks(x)
+            axes.fill_between(range(len(x)), low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(range(len(x)), value, color=colour, marker=MARKERS[colour], markersize=3.5, label=label)
+        axes.set_title(name, loc="left", fontsize=8)
+        axes.set_xticks(range(len(x)), ["none" if np.isnan(amount) else f"{amount:g}" for amount in x], fontsize=8)
         axes.set_ylim(0, 100)
-    for axes in grid[-1]:
-        axes.set_xlabel("strength", fontsize=9)
     figure.supylabel(unit, fontsize=9)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure

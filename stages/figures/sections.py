@@ -20,6 +20,15 @@ from stages.files.tables import read_table
 FIGURES = Path("data/report/figures")
 EXAMPLES, PREDICTIONS = Path("data/examples"), Path("data/predictions")
 FACE_SIDE, SALIENCY_SIDE = 96, 144  # pixels of a picture in the page
+# What the numbers under each panel of the robustness chart are.
+DISTORTIONS = {
+    "blur": "blur: sigma, % of the width",
+    "light": "low light: % of it left",
+    "noise": "noise: sigma, grey levels",
+    "jpeg": "JPEG: quality",
+    "rotation": "rotation: degrees",
+    "size": "small face: % of the width",
+}
 
 
 def draw(figure: Figure, name: str, description: str) -> str:
@@ -48,7 +57,7 @@ def dataset_section(
         "charts": emotion_charts(dataset, title, emotions, own["scores"], own["confusion"]),
         "reliability": reliability_charts(dataset, title, own["reliability"]),
         "robustness": robustness_chart(dataset, title, own["robustness"]),
-        "mistakes": [(emotion, mistakes(examples, emotion)) for emotion in emotions],
+        "mistakes": [(emotion, faces) for emotion in emotions if (faces := mistakes(examples, emotion))],
         "saliency": saliency(examples, np.load(EXAMPLES / f"{dataset}_saliency.npy")),
     }
 
@@ -106,17 +115,20 @@ def reliability_charts(dataset: str, title: str, bins: pd.DataFrame) -> list[str
 
 
 def robustness_chart(dataset: str, title: str, table: pd.DataFrame) -> str:
-    """Accuracy under each distortion, at three strengths; strength 0 is the undistorted faces."""
+    """Accuracy under each distortion, by its amount; "" if the faces were not distorted."""
     names = [str(name) for name in table["distortion"].unique() if name != "none"]
+    if not names:
+        return ""
     models: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in MODELS}
     for name, by_distortion in models.items():
         rows = table[table["model"] == name]
         for distortion in names:
             line = rows[rows["distortion"].isin(("none", distortion))].sort_values("strength")
             percent = [100 * line[column].to_numpy(float) for column in ("accuracy", "low", "high")]
-            by_distortion.append((line["strength"].to_numpy(), *percent))
-    figure = charts.panels(f"{title}: distorted faces", "right (%)", names, models)  # type: ignore[arg-type]
-    return draw(figure, f"{dataset}_robustness", f"{title}: accuracy under distortions of three strengths")
+            by_distortion.append((line["amount"].to_numpy(float), *percent))
+    panels = [DISTORTIONS[name] for name in names]
+    figure = charts.panels(f"{title}: distorted faces", "right (%)", panels, models)  # type: ignore[arg-type]
+    return draw(figure, f"{dataset}_robustness", f"{title}: accuracy under distortions, weak to strong")
 
 
 def read_examples(dataset: str, predictions: pd.DataFrame) -> list[dict[str, Any]]:
