@@ -12,7 +12,7 @@ help:  ## list the targets
 setup: .venv/installed  ## create .venv with the pinned requirements
 
 run: .venv/installed  ## run what is left of the pipeline, then print the table before/after transfer
-	dvc repro
+	dvc repro || { python -m tools.leftovers; exit 1; }
 	@echo
 	@python -m tools.table
 
