@@ -190,7 +190,10 @@ def by_people(votes: pd.DataFrame) -> dict[str, dict[str, float]]:
     """model -> `people` and `people_balanced`, from the rows of votes.csv."""
     votes = votes[(votes["label"] == "people") & (votes["faces"] > 0)].set_index("emotion")
     return {
-        str(name): {PEOPLE: rows["accuracy"][ALL], f"{PEOPLE}_balanced": round(rows["accuracy"].drop(ALL).mean(), DIGITS)}
+        str(name): {
+            PEOPLE: rows["accuracy"][ALL],
+            f"{PEOPLE}_balanced": round(rows["accuracy"].drop(ALL).mean(), DIGITS),
+        }
         for name, rows in votes.groupby("model")
     }
 

@@ -133,6 +133,7 @@ def test_it_is_scored_and_shown(three: None, run_stage: Callable[..., str], caps
     for line in ("Toy test faces ", "  Toy, index: used ", "  Toy validation "):
         assert f"\n{line}" in printed
     assert " toy after\n" in printed
+    assert "\n  by what they see, all                  " in printed
     assert run_stage("report") == ""
     page = Path("data/report/index.html").read_text(encoding="utf-8")
     assert "Toy faces, 30 test faces</p>" in page

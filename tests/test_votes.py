@@ -62,6 +62,12 @@ def test_rows_are_those_of_the_table_of_pixels_damaged_ones_among_them(place: Pa
         votes.read_votes(file, LINES, ["fer2013.csv:00003"])
 
 
+def test_a_table_by_file_name_does_not_go_with_the_table_of_pixels(place: Path) -> None:
+    file = write_votes("v.csv", [named("train/sad/a.jpg"), named("train/sad/b.jpg")])
+    with pytest.raises(UserError, match=r"`train/sad/a\.jpg` \(as do 1 others\) names no picture .* fer2013new\.csv"):
+        votes.read_votes(file, LINES, [])
+
+
 def test_a_table_without_rows_means_no_votes(place: Path) -> None:
     Path("v.csv").write_text(f"path,{','.join(votes.VOTED)}\n")
     assert votes.read_votes(Path("v.csv"), FILES, []) is None
@@ -76,7 +82,10 @@ def test_a_table_without_rows_means_no_votes(place: Path) -> None:
         ("path,neutral\nx,1\n", ["no column happiness, surprise"]),
         (f"path,{','.join(votes.VOTED)}\ntrain/sad/a{',1' * 9},many\n", ["line 2", "NF"]),
         (f"path,{','.join(votes.VOTED)}\ntrain/sad/a{',1' * 9},-1\n", ["line 2", "NF"]),
-        (f"path,{','.join(votes.VOTED)}\ntrain/sad/c.jpg{',1' * 10}\n", ["1 names", "train/sad/c.jpg", "class"]),
+        (
+            f"path,{','.join(votes.VOTED)}\ntrain/sad/c.jpg{',1' * 10}\n",
+            ["`train/sad/c.jpg` names no picture", "<class>"],
+        ),
         (f"path,{','.join(votes.VOTED)}\n" + f"train/sad/a{',1' * 10}\n" * 2, ["train/sad/a twice"]),
         (f"Usage,Image name,{','.join(votes.VOTED)}\nTraining,x{',1' * 10}\n", ["rows of fer2013.csv", "by file name"]),
     ],

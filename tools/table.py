@@ -40,6 +40,8 @@ def main() -> None:
         scores, differences = (rows[rows["dataset"] == dataset] for rows in tables)
         name = population if dataset == "korean" else known.name
         print(f"{table(f'{name} test faces', scores, differences)}\n")
+    if "votes" in evaluation:
+        print(f"{people(evaluation['votes'])}\n")
     print(f"{parts(evaluation, population)}\n\n{agreement(evaluation['ceilings'], population)}\n")
     print(f"{distortions(evaluation['robustness'])}\n\n{accounts()}\n\n{used(list(settings.emotions))}\n")
     print(f"With pictures, in a browser: {REPORT.as_posix()}")
@@ -79,6 +81,18 @@ def agreement(ceilings: pd.DataFrame, population: str) -> str:
         f"{everybody['faces']:,}\n{population} test faces ({emotions});\n"
         f"in {1 - everybody['decided'] / everybody['faces']:.1%} no two of them agree on anything."
     )
+
+
+def people(votes: pd.DataFrame) -> str:
+    """Both models' accuracy on the FER2013 faces of which most people see one emotion, in percent with intervals."""
+    lines = [f"{'FER2013 faces on which people agree':40}{'faces':>6}{'before':>21}{'after':>21}"]
+    for row in by_model(votes, ["label", "emotion"]):
+        emotion = row["emotion"]
+        if row["label"] == "people" or emotion == "all":
+            name = {"people": "by what they see", "fer2013": "by FER2013's label"}[row["label"]]
+            figures = [_interval(row[m], "accuracy") or "-" for m in MODELS]
+            lines.append(f"  {f'{name}, {emotion}':38}{row['faces']:>6,}{figures[0]:>21}{figures[1]:>21}")
+    return "\n".join(lines)
 
 
 def parts(evaluation: dict[str, pd.DataFrame], population: str) -> str:

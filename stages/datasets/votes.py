@@ -41,40 +41,51 @@ def read_votes(file: Path, ids: pd.Series, unreadable: Sequence[str]) -> pd.Data
     table = _read(file)
     if table.empty:
         return None
-    is_line = ids.str.rpartition("/")[2].str.isdigit().all()
-    if BY_NAME in table:
-        keys = table[BY_NAME].map(plain_id)
-        own = ids.map(plain_id)
-        stems = {plain_id(path).rpartition("/")[2] for path in unreadable}
-        nowhere = ~keys.isin(own) & ~keys.str.rpartition("/")[2].isin(stems)
-        if nowhere.any():
-            raise UserError(
-                f"{file} has {nowhere.sum():,} names of no picture of data.fer2013, {table[BY_NAME][nowhere].iloc[0]} "
-                f"among them; a name is <train|test>/<class>/<file>, as Kaggle's archive.zip has it."
-                + (" For fer2013.csv take FER+'s fer2013new.csv." if is_line else "")
-            )
-        if keys.duplicated().any():
-            raise UserError(f"{file} has {table[BY_NAME][keys.duplicated()].iloc[0]} twice; take one out.")
-        votes = table.set_index(keys)[list(VOTED)].reindex(own, fill_value=0)
-        return votes.set_index(ids.index)
-    if not is_line:
+    votes = (_by_name if BY_NAME in table else _by_row)(file, table, ids, unreadable)
+    return votes[list(VOTED)].set_index(ids.index)
+
+
+def _by_name(file: Path, table: pd.DataFrame, ids: pd.Series, unreadable: Sequence[str]) -> pd.DataFrame:
+    names, own = table[BY_NAME].map(plain_id), ids.map(plain_id)
+    stems = {plain_id(path).rpartition("/")[2] for path in unreadable}
+    nowhere = table[BY_NAME][~names.isin(own) & ~names.str.rpartition("/")[2].isin(stems)]
+    if len(nowhere):
+        others = f" (as do {len(nowhere) - 1:,} others)" if len(nowhere) > 1 else ""
+        advice = "a name is <train|test>/<class>/<file>, as in Kaggle's archive.zip: correct it, or take it out"
+        if _are_rows(ids):
+            advice = "for fer2013.csv set data.ferplus in params.yaml to FER+'s fer2013new.csv"
+        raise UserError(f"{file}: `{nowhere.iloc[0]}`{others} names no picture of data.fer2013; {advice}.")
+    if names.duplicated().any():
+        raise UserError(f"{file} has {table[BY_NAME][names.duplicated()].iloc[0]} twice; take one out.")
+    return table.set_index(names)[list(VOTED)].reindex(own, fill_value=0)
+
+
+def _by_row(file: Path, table: pd.DataFrame, ids: pd.Series, unreadable: Sequence[str]) -> pd.DataFrame:
+    if not _are_rows(ids):
         raise UserError(
             f"{file} goes by the rows of fer2013.csv, and data.fer2013 has pictures as files; set data.fer2013 in "
             "params.yaml to fer2013.csv, or data.ferplus to a table of votes by file name (docs/data.md)."
         )
+    # Ids and paths end with the line, and a blank one is no picture.
     lines = ids.str.rpartition("/")[2].astype(int)
-    others = [int(path.rpartition(":")[2]) for path in unreadable]
-    order = sorted([*lines, *others])
-    if len(order) != len(table):
-        raise UserError(f"{file} has {len(table):,} rows, but FER2013 {len(order):,}; {ADVICE} of the same pictures.")
-    rows = np.searchsorted(order, lines)
-    test = (ids.str.partition("/")[0] == SPLITS[-1]).to_numpy()
-    if wrong := np.flatnonzero((table["Usage"].to_numpy()[rows] != "Training") != test).tolist():
+    pictures = sorted([*lines, *(int(path.rpartition(":")[2]) for path in unreadable)])
+    if len(pictures) != len(table):
         raise UserError(
-            f"{file}, line {rows[wrong[0]] + 2}: Usage is not that of the same row of fer2013.csv; {ADVICE} of "
-            "the same pictures, in the same order."
+            f"{file} has {len(table):,} rows, but FER2013 {len(pictures):,}; {ADVICE} of the same pictures."
         )
-    return table[list(VOTED)].iloc[rows].set_index(ids.index)
+    rows = np.searchsorted(pictures, lines)
+    is_test = (ids.str.partition("/")[0] == SPLITS[-1]).to_numpy()
+    if wrong := rows[(table["Usage"].to_numpy()[rows] != "Training") != is_test].tolist():
+        raise UserError(
+            f"{file}, line {wrong[0] + 2}: Usage is not that of the same row of fer2013.csv; {ADVICE} of the same "
+            "pictures, in the same order."
+        )
+    return table.iloc[rows]
+
+
+def _are_rows(ids: pd.Series) -> bool:
+    """Whether the pictures are rows of fer2013.csv, and no files."""
+    return bool(ids.str.rpartition("/")[2].str.isdigit().all())
 
 
 def _read(file: Path) -> pd.DataFrame:
