@@ -4,6 +4,7 @@ import numpy as np
 from conftest import PARAMS, params_with
 
 from stages.deployment.model_card import ModelCard
+from stages.faces.framing import square_side
 from stages.network.backend import keras
 from stages.network.model import vgg
 from stages.runtime import params
@@ -44,6 +45,7 @@ def card(name: str) -> ModelCard:
         emotions=PARAMS["emotions"],
         size=48,
         crop=CROP,
+        square=square_side(CROP.detector, CROP.margin),
         export=params.Export(**PARAMS["export"] | {"forget": 5}),
         temperature=1.3,
         recognised={dataset: dict.fromkeys(PARAMS["emotions"], 0.5) for dataset in ("fer2013", "korean")},
