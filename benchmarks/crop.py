@@ -27,6 +27,7 @@ from benchmarks.stage import Cost, run_stage
 from stages.crop import crop_photo
 from stages.datasets.annotators import ANNOTATORS, SIDES
 from stages.faces.box import Box, overlap
+from stages.faces.framing import square_side
 from stages.files.images import BadPictureError, decode
 from stages.files.tables import write_table
 from stages.runtime import params
@@ -93,9 +94,8 @@ def unaided(photo: Photo, path: Path, crop: params.Crop) -> float:
     except BadPictureError:
         return 0.0
     path.write_bytes(cut)
-    border = row["side"] * crop.margin / (1 + 2 * crop.margin)
-    left, top = row["left"] + border, row["top"] + border
-    side = row["side"] - 2 * border
+    side = row["side"] / square_side("haar", crop.margin)
+    left, top = (row[edge] + (row["side"] - side) / 2 for edge in ("left", "top"))
     return overlap(Box(left, top, left + side, top + side), photo.box)
 
 

@@ -31,8 +31,8 @@ from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, fer_picture, korean_photo
 
-PICTURES = 2000  # of each split
-PHOTOS = 250  # drawn
+PICTURES = 1000  # of each split
+PHOTOS = 100  # drawn
 SIDE, BORDER, BLUR = 192, 96, 24  # of a picture of FER2013 and of what is around it, pixels
 DETECTORS = "haar", "yunet"
 # Two names for each emotion: as FER2013's side of the sample is drawn, and as the Korean side is.

@@ -4,6 +4,7 @@ import numpy as np
 from conftest import PARAMS, params_with
 
 from stages.deployment.model_card import ModelCard, learned
+from stages.faces.framing import square_side
 from stages.network.backend import keras
 from stages.network.model import vgg
 from stages.runtime import params
@@ -45,6 +46,7 @@ def card(name: str) -> ModelCard:
         trained_on=learned(PARAMS["emotions"], PARAMS["index"]["fer2013"]["classes"], True, name == "after"),
         size=48,
         crop=CROP,
+        square=square_side(CROP.detector, CROP.margin),
         export=params.Export(**PARAMS["export"] | {"forget": 5}),
         temperature=1.3,
         recognised={dataset: dict.fromkeys(PARAMS["emotions"], 0.5) for dataset in ("fer2013", "korean")},

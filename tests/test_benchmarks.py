@@ -14,7 +14,7 @@ from samples import noise, runtime
 from sentences import says
 from tiny import shrink
 
-from benchmarks import accuracy, crop, detectors, resize, standin, training
+from benchmarks import accuracy, crop, detectors, framing, resize, standin, training
 from benchmarks.stage import run_stage
 from demo.models import Model
 from stages.datasets import fer2013
@@ -26,6 +26,7 @@ from stages.files.tables import read_table
 from stages.runtime import errors, params
 from stages.runtime.errors import UserError
 from stages.sample import draw_fer2013
+from stages.synthetic.camera import fer_picture
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,21 @@ def test_box_turns_with_the_face() -> None:
         left, top, width, height = cv2.boundingRect((turned[..., 0] > 127).astype(np.uint8))
         assert box is not None
         assert overlap(box, Box(left, top, left + width, top + height)) > 0.8
+
+
+def test_a_picture_is_found_again_where_it_was_put(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = np.stack([fer_picture(1, number, "neutral") for number in range(8)])
+    around = framing.put_into_a_larger_one(pictures[0])
+    inside = slice(framing.BORDER, framing.BORDER + framing.SIDE)
+    assert around.shape == (384, 384, 3)
+    again = cv2.resize(around[inside, inside, 0], (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(again.astype(int) - pictures[0]).mean() < 3
+    model = framing.with_detector(Model(model_folder / "after.onnx"), "yunet")
+    framing.print_found_again("x", pictures, np.zeros(8, int), model)
+    framing.print_landmarks("y", pictures)
+    found, landmarks = capsys.readouterr().out.splitlines()
+    assert 0.9 < float(found.split()[1]) < 1.6
+    assert float(landmarks.split()[1]) == pytest.approx(0.357, abs=0.04)
 
 
 def test_plain_loop(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from sentences import says
 from stages import crop
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import reference_box
+from stages.faces.framing import FER2013_SIDE
 from stages.files.images import decode
 from stages.files.tables import read_table
 from stages.runtime.params import Crop
@@ -148,13 +149,13 @@ def test_one_decode_as_coarse_as_the_crop_allows(
     decoded.clear()
     _, unlabelled = crop.crop_photo(jpeg(large), [None] * 3, settings)
     assert decoded == sorted({8, *factors}, reverse=True)
-    assert overlap(box_of(unlabelled), box_of(row)) > 0.9
+    assert overlap(box_of(unlabelled), box_of(row)) > 0.85
 
 
 def test_face_that_the_cascade_misses_is_the_annotators() -> None:
     face, row = crop.crop_photo(jpeg(PLAIN), [Box(100, 50, 200, 190)] * 3, SETTINGS)
     assert (row["method"], row["overlap"]) == ("annotators", "1.000")
-    assert (row["left"], row["top"], row["side"]) == (90, 60, 120)
+    assert (row["left"], row["top"], row["side"]) == (85, 55, 130)
     assert decode(face, colour=True).shape == (96, 96, 3)
     with pytest.raises(crop.BadPictureError, match="no face found"):
         crop.crop_photo(jpeg(PLAIN), [None] * 3, SETTINGS)
@@ -167,7 +168,8 @@ def test_never_stretched_and_padded_at_the_border(scale: float) -> None:
     picture = np.zeros((height, width, 3), np.uint8)
     cv2.circle(picture, (round(30 * scale), height // 2), round(25 * scale), (255, 255, 255), -1)
     box = Box(0, height / 2 - 30 * scale, 60 * scale, height / 2 + 30 * scale)
-    face, row = crop.crop_photo(jpeg(picture), [box] * 3, changed(SETTINGS, margin=0.5, size=48))
+    margin = (2 / FER2013_SIDE["annotators"] - 1) / 2  # twice as wide as the box
+    face, row = crop.crop_photo(jpeg(picture), [box] * 3, changed(SETTINGS, margin=margin, size=48))
     cut = decode(face, colour=False)
     assert row["left"] == pytest.approx(-30 * scale, abs=1)
     assert cut.shape == (48, 48)
@@ -178,8 +180,8 @@ def test_never_stretched_and_padded_at_the_border(scale: float) -> None:
 
 def test_small_faces_are_not_enlarged() -> None:
     face, row = crop.crop_photo(jpeg(PLAIN), [Box(100, 50, 140, 90)] * 3, SETTINGS)
-    assert row["side"] == 48
-    assert decode(face, colour=True).shape == (48, 48, 3)
+    assert row["side"] == 52
+    assert decode(face, colour=True).shape == (52, 52, 3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(4001, 9), (9, 4001), (1, 1), (2, 3000)])

@@ -23,6 +23,7 @@ from PIL import Image
 from samples import changed, exif, face_photo, jpeg, noise, snapshot, write_cp949_zip, write_raw_zip
 from sentences import says
 
+from benchmarks.demo import with_detector
 from demo import __main__ as command
 from demo.annotation import annotate
 from demo.models import find_models
@@ -33,7 +34,7 @@ from stages.crop import crop_photo
 from stages.deployment.model_card import ModelCard, to_texts
 from stages.faces.box import Box, overlap
 from stages.files.archives import Entry
-from stages.files.images import BadPictureError, decode
+from stages.files.images import BadPictureError, decode, network_picture
 from stages.resize import grey_square
 from stages.runtime import errors, params
 from stages.runtime.errors import UserError
@@ -87,6 +88,14 @@ def test_a_photo_goes_the_way_of_the_training_pictures(
     read = read_photo(data, find_models(model_folder))
     assert (read.width, read.height) == (row["width"], row["height"]) == picture.shape[1::-1]
     assert (read.faces[0].picture == expected).all()
+
+
+def test_each_detectors_face_is_cut_out_as_the_crop_stage_does(model_folder: Path) -> None:
+    data, models = jpeg(face_photo(2)[0]), find_models(model_folder)
+    for detector in ("haar", "yunet"):
+        face = read_photo(data, [with_detector(models[-1], detector)]).faces[0]
+        crop, _ = crop_photo(data, [], changed(CROP, detector=detector))
+        assert (face.picture == network_picture(crop, 48)).all()
 
 
 def test_every_face_has_its_own_answer(demo: Demo, model_folder: Path) -> None:

@@ -23,6 +23,7 @@ from stages.deployment.onnx_export import write_onnx
 from stages.evaluation.calibration import LEAST
 from stages.faces.box import Box
 from stages.faces.cutting import square_around
+from stages.faces.framing import FER2013_SIDE
 from stages.network.model import save_weights
 from stages.runtime import params
 from stages.runtime.errors import UserError
@@ -62,7 +63,8 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
         assert (card.name, card.emotions, card.size) == (name, PARAMS["emotions"], 48)
         assert card.drawn == (name == "before")
         assert 0.05 <= card.temperature <= 20
-        assert (card.crop.margin, card.crop.detect_side, card.export.unsure) == (0.1, 480, 0.4)
+        assert (card.crop.margin, card.crop.detect_side, card.export.unsure) == (0, 480, 0.4)
+        assert card.square == FER2013_SIDE["haar"]
         # Error rates on drawn faces say nothing of a model of real ones.
         dataset = {"before": "fer2013", "after": "korean"}[name]
         assert card.recognised == {dataset: dict.fromkeys(EMOTIONS, 0.5)}
@@ -73,7 +75,9 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
     table = pd.read_csv(trained / "data/csvs/korean/merged.csv").assign(person="~T0")
     table.to_csv(trained / "data/csvs/korean/merged.csv", index=False)
     assert run_stage("export") == ""
-    after = Model(trained / "data/export/after.onnx").card.provenance
+    card = Model(trained / "data/export/after.onnx").card
+    assert card.square == pytest.approx(1.4 * FER2013_SIDE["haar"])
+    after = card.provenance
     assert {name for name in before if before[name] != after[name]} == {"params", "korean"}
     assert after["korean people"].startswith("people unknown: ")
 
@@ -112,7 +116,7 @@ def test_card_survives_as_texts() -> None:
     texts = to_texts(card("after"))
     assert from_texts(texts | {"author": "somebody"}, "x") == card("after")
     assert json.loads(texts["emotions"])["happy"] == "기쁨"
-    for field in ModelCard.model_fields:
+    for field in ModelCard.model_fields.keys() - {"square"}:
         with pytest.raises(UserError, match=r"model\.onnx lacks"):
             from_texts({name: text for name, text in texts.items() if name != field}, "model.onnx")
 
@@ -155,9 +159,19 @@ def test_a_card_from_before_a_value_was_added() -> None:
     crop = json.loads(texts["crop"])
     assert crop.pop("input") == "photo"
     assert from_texts(texts | {"crop": json.dumps(crop)}, "x") == card("after")
+    # The margin was one around the detector's box then.
+    del texts["square"]
+    texts["crop"] = json.dumps(crop | {"margin": 0.1})
+    assert from_texts(texts, "x").square == 1.2
     for damaged in ("[]", "null", json.dumps(crop | {"input": "drawing"})):
         with pytest.raises(UserError, match=r"model\.onnx lacks"):
             from_texts(texts | {"crop": damaged}, "model.onnx")
+
+
+@pytest.mark.parametrize("name", ["fer2013", "fer2013_small"])
+def test_a_shipped_model_sees_as_much_as_it_was_trained_on(name: str) -> None:
+    card = Model(ROOT / f"weights/{name}.onnx").card
+    assert (card.crop.detector, card.crop.margin, card.square) == ("haar", 0, FER2013_SIDE["haar"])
 
 
 def test_a_shipped_model_can_be_used_and_names_its_commit(

@@ -11,6 +11,7 @@ from stages.faces import detection
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_square, reference_box, square_around
 from stages.faces.detection import find_faces
+from stages.faces.framing import FER2013_SIDE, square_side
 from stages.runtime.errors import UserError
 from stages.runtime.params import Crop
 
@@ -214,14 +215,33 @@ def test_ties_with_a_reference_go_to_the_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("margin", "expected"), [(0, (100, 105, 50)), (0.1, (95, 100, 60)), (-0.4, (120, 125, 10)), (2, (0, 5, 250))]
+    ("widths", "expected"), [(1, (100, 105, 50)), (1.2, (95, 100, 60)), (0.2, (120, 125, 10)), (5, (0, 5, 250))]
 )
-def test_square_around(margin: float, expected: tuple[int, int, int]) -> None:
-    assert square_around(Box(100, 90, 150, 170), margin) == expected
+def test_square_around(widths: float, expected: tuple[int, int, int]) -> None:
+    assert square_around(Box(100, 90, 150, 170), widths) == expected
+
+
+def test_one_framing_whatever_draws_the_box() -> None:
+    sides, middles = [], []
+    for number in range(12):
+        picture, box = face_photo(number)
+        boxes = {"annotators": box} | {search.detector: find_faces(picture, search)[0] for search in (HAAR, YUNET)}
+        squares = np.array([square_around(box, square_side(source, 0)) for source, box in sorted(boxes.items())])
+        sides.append(squares[:, 2] / squares[:, 2].mean())
+        middles.append((squares[:, :2] + squares[:, 2:] / 2) / squares[:, 2].mean())
+    # The mean of each source over some people: they draw single boxes differently.
+    assert np.abs(np.mean(sides, axis=0) - 1).max() < 0.05
+    assert np.ptp(np.mean(middles, axis=0), axis=0).max() < 0.05
+
+
+def test_the_margin_lies_beyond_fer2013() -> None:
+    for source, side in FER2013_SIDE.items():
+        assert square_side(source, 0) == side
+        assert square_side(source, 0.1) == pytest.approx(1.2 * side)
 
 
 def test_square_is_never_empty() -> None:
-    assert square_around(Box(5, 5, 5.2, 5.2), -0.4)[2] == 1
+    assert square_around(Box(5, 5, 5.2, 5.2), 0.2)[2] == 1
 
 
 @pytest.mark.parametrize(("left", "top"), [(5, 5), (-3, -4), (14, 5), (5, 24), (-3, 24), (14, -4)])
