@@ -8,6 +8,8 @@ from stages.datasets.cleaning import (
     digests,
     duplicate_reasons,
     excluded,
+    likeness,
+    mirror_parts,
     near_duplicate_reasons,
     plain_id,
     read_exclusions,
@@ -139,3 +141,11 @@ def test_near_duplicates_of_constant_pictures_and_of_none() -> None:
     assert near_duplicates(0.9, ("train", np.zeros((9, 9), np.uint8)), ("test", np.zeros((9, 9), np.uint8))) == ["", ""]
     assert near_duplicates(0.9) == []
     assert near_duplicates(0.9, ("train", noise(1, 9, 9))) == [""]
+
+
+def test_likeness_is_the_higher_correlation_of_both_views() -> None:
+    some, others = (thumbnails([noise(n, 48, 48) for n in numbers]) for numbers in (range(5), range(3, 9)))
+    direct, mirrored = (np.einsum("nhw,mhw->nm", view, others) for view in (some, some[:, :, ::-1]))
+    found = likeness(mirror_parts(some), mirror_parts(others))
+    assert found == pytest.approx(np.maximum(direct, mirrored), abs=1e-5)
+    assert found[3, 0] == pytest.approx(1, abs=1e-5)

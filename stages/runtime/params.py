@@ -344,7 +344,7 @@ class Params(Section):
             raise ValueError(f"`data:` and `index:` must name the same data sets; {unknown[0]} is in one of them alone")
         for name, place in self.data.items():
             if place.startswith(("~", "$")):
-                raise ValueError(f"data.{name} is {place}, which DVC does not expand; write the whole path, from / on")
+                raise ValueError(f"data.{name} is {place}, which DVC does not expand; write the whole path")
         for name, section in sets.items():
             classes = section.classes.values() if isinstance(section, Pictures) else ()
             if unknown := sorted({emotion for emotion in classes if emotion} - self.emotions.keys()):
