@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from stages.datasets.catalog import DATASETS
 from stages.datasets.columns import PEOPLE
@@ -156,7 +157,8 @@ def distorted_accuracies(
     bootstrap = Bootstrap(unit[some], resamples, seed)
     everybody = np.ones(len(some), bool)
     rows = []
-    for name, strength, amount, distort in distortions(robustness):
+    shown = tqdm(distortions(robustness), "distorting faces", leave=False, unit="distortion", mininterval=1)
+    for name, strength, amount, distort in shown:
         distorted = DistortedFaces(faces, some, distort, robustness.seed)
         right = predict(network, distorted).argmax(axis=1) == distorted.label
         rows.append((name, strength, amount, len(some), right.mean(), *interval(bootstrap.means(right, everybody))))

@@ -125,7 +125,7 @@ def test_the_instructions_say_what_the_code_does() -> None:
     """Of every number that a foreign program needs; docs/use.md is such a program, held against ours in test_use.py."""
     own = card("before")
     use = " ".join(json.loads(to_texts(own)["use"]))
-    left, top, side = square_around(Box(100, 100, 200, 200), own.crop.margin)
+    left, top, side = square_around(Box(100, 100, 200, 200), own.square)
     assert f"{side / 100:g} x the width" in use and (left + side / 2, top + side / 2) == (150, 150)
     assert f"max(p, {LEAST:g}) ** (1 / {own.temperature:g})" in use
     assert f"(n, {own.size}, {own.size}, 1)" in use and f"(n, {len(own.emotions)})" in use

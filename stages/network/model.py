@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
+from tqdm import tqdm
 
 from stages.network.backend import keras
 from stages.network.inputs import Faces
@@ -14,6 +15,7 @@ from stages.runtime.params import Model
 from stages.runtime.replacing import replacing
 
 PREDICT_BATCH = 256  # fixed: the last bits of a result depend on it
+PATIENCE = 2  # seconds until predictions show how far they are
 
 
 def for_training(settings: Model, classes: int) -> keras.Model:
@@ -166,4 +168,5 @@ def predict(model: keras.Model, faces: Faces) -> np.ndarray:
     middle = slice(border, border + side)
     index = np.array_split(np.arange(len(faces)), range(PREDICT_BATCH, len(faces), PREDICT_BATCH))
     parts = (faces.pictures(part)[:, middle, middle, np.newaxis] for part in index)
-    return np.concatenate([model.predict_on_batch(part) for part in parts])
+    shown = tqdm(parts, "reading faces", len(index), leave=False, unit="batch", mininterval=1, delay=PATIENCE)
+    return np.concatenate([model.predict_on_batch(part) for part in shown])
