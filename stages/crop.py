@@ -23,11 +23,11 @@ from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
 from stages.faces.detection import YUNET, find_faces
 from stages.faces.framing import square_side
-from stages.files.archives import write_zip
+from stages.files.archives import failing_alike, write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
 from stages.files.tables import read_table, write_table
 from stages.runtime import engine, params, resume
-from stages.runtime.errors import run
+from stages.runtime.errors import UserError, run
 from stages.runtime.limits import account, check_share
 
 CROPS = Path("data/crops")
@@ -146,11 +146,19 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
 
 
 def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:
-    """All members of several archives, one after the other."""
+    """All members of the parts' archives, one after the other.
+
+    Raises:
+        UserError: one is missing or damaged; it then does not count as done any more.
+    """
     for path in paths:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                yield name, archive.read(name)
+        try:
+            with failing_alike(), zipfile.ZipFile(path) as archive:
+                members = [(name, archive.read(name)) for name in archive.namelist()]
+        except (zipfile.BadZipFile, FileNotFoundError):
+            path.with_suffix(".csv").unlink()
+            raise UserError(f"{path} is damaged; run the same command again, which crops its photos anew.") from None
+        yield from members
 
 
 if __name__ == "__main__":

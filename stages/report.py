@@ -27,7 +27,7 @@ from stages.files.images import decode, shrink
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
 from stages.runtime import params
-from stages.runtime.errors import run
+from stages.runtime.errors import reading, run
 
 REPORT = Path("data/report/index.html")
 SHEET_SIDE, SHEET_QUALITY = 1200, 75
@@ -121,7 +121,8 @@ def training_section(stage: str, faces: str, images: int, weights: str | None) -
 
 def read_curve(path: Path) -> np.ndarray:
     """A learning curve, float (epochs,)."""
-    values: np.ndarray = pd.read_csv(path, sep="\t").iloc[:, 1].to_numpy(float)
+    with reading(path, IndexError):
+        values: np.ndarray = pd.read_csv(path, sep="\t").iloc[:, 1].to_numpy(float)
     return values
 
 

@@ -23,10 +23,11 @@ from stages.datasets.splits import OFFICIAL
 from stages.faces.box import Box
 from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.figures.contact_sheet import Section, Tile, write_sheet
+from stages.files.archives import failing_alike
 from stages.files.images import BadPictureError, decode, reduction, shrink, upright_size
 from stages.files.tables import read_table
 from stages.runtime import params
-from stages.runtime.errors import run
+from stages.runtime.errors import reading, run
 
 CROPS, MANIFEST, SHEETS = Path("data/crops"), Path("data/manifest"), Path("data/sheets")
 Row = dict[Hashable, Any]
@@ -68,7 +69,7 @@ def draw_sheet(name: str, root: Path, max_megapixels: float) -> None:
 def crops_section(rows: pd.DataFrame, archive: Path) -> Section:
     """The first crops of faces that were found where the annotators saw them."""
     shown = rows.head(CROPS_SHOWN).to_dict("records")
-    with zipfile.ZipFile(archive) as crops:
+    with reading(archive, zipfile.BadZipFile, KeyError), failing_alike(), zipfile.ZipFile(archive) as crops:
         tiles = [Tile(decode(crops.read(row["crop"]), colour=True), caption(row)) for row in shown]
     return Section(counted(rows, tiles, "found where the annotators saw the face"), CROPS_IN_A_ROW, tiles)
 

@@ -19,11 +19,13 @@ from samples import label_record, photo_name, runtime, wait_for, write_cp949_zip
 from sentences import says
 
 from stages import crop, sample
+from stages.runtime import limits
 from stages.runtime.engine import ordered_map
 from stages.runtime.errors import UserError
 from stages.runtime.params import Sample
 
 ROOT = Path(__file__).parent.parent
+MODULES = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 Run = Callable[..., str]
 TWO_EMOTIONS = {
     "emotions": {"angry": "분노", "happy": "기쁨"},
@@ -34,7 +36,7 @@ TWO_EMOTIONS = {
 class Cluster:
     """A scheduler and workers on this machine, each a process of its own, as on a real cluster."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, **of_workers: str) -> None:
         file = folder / "scheduler.json"
         place = ["--scheduler-file", str(file)]
         self.scheduler = start(
@@ -42,7 +44,7 @@ class Cluster:
         )
         wait_for(file.exists)
         worker = ["worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        self.workers = [start(*worker, *place) for _ in range(workers)]
+        self.workers = [start(*worker, *place, **{"PYTHONPATH": MODULES} | of_workers) for _ in range(workers)]
         wait_for(lambda: file.read_text().endswith("}"))
         self.address: str = json.loads(file.read_text())["address"]
 
@@ -52,16 +54,17 @@ class Cluster:
             process.wait()
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     # Anywhere but in the working folder: the stages must bring the workers there.
-    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], cwd="/", env=environment)
+    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], cwd="/", env=os.environ | environment)
 
 
 @contextmanager
-def running(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    cluster = Cluster(folder, workers)
+def running(folder: Path, workers: int = 2, **of_workers: str) -> Iterator[Cluster]:
+    cluster = Cluster(folder, workers, **of_workers)
     try:
+        with distributed.Client(cluster.address, set_as_default=False) as client:
+            wait_for(lambda: len(client.nthreads()) == workers)
         yield cluster
     finally:
         cluster.stop()
@@ -191,7 +194,7 @@ def test_batch_that_kills_every_worker_is_one_sentence(place: Path) -> None:
 
 def test_no_scheduler_is_one_sentence(place: Path) -> None:
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        for address in ("tcp://127.0.0.1:9", "nonsense://x", "tls://127.0.0.1:9"):
             with pytest.raises(UserError, match=rf"^No Dask scheduler answers at {address} .* runtime\.address"):
                 list(ordered_map(str, [1], runtime("dask", address=address)))
 
@@ -246,7 +249,7 @@ def test_workers_that_are_not_replaced_are_one_sentence(place: Path, monkeypatch
 
     monkeypatch.setattr(distributed.Nanny, "instantiate", start_once)
     with pytest.raises(UserError) as error:
-        list(ordered_map(die, range(3), runtime("dask", worker_timeout=2)))
+        list(ordered_map(die, range(3), runtime("dask", worker_timeout=5)))
     says(error, "No worker", "on this machine", "runtime.worker_timeout", "runtime.workers")
 
 
@@ -259,10 +262,27 @@ def freeze_once(number: int) -> int:
 
 
 def test_a_frozen_worker_of_our_own_cluster_is_replaced(place: Path) -> None:
-    assert list(ordered_map(freeze_once, range(3), runtime("dask", worker_timeout=2))) == [0, 1, 2]
+    assert list(ordered_map(freeze_once, range(3), runtime("dask", worker_timeout=5))) == [0, 1, 2]
 
 
 def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.runtime.engine._code", lambda: "newer")
     with pytest.raises(UserError, match="older code"):
         list(ordered_map(str, [1], runtime("dask", address=cluster.address)))
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"PYTHONPATH": ""}, ["no module stages", f"PYTHONPATH={Path.cwd()}"]),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, ["Hangul", "PYTHONUTF8=1"]),
+    ],
+    ids=["without our modules", "without UTF-8"],
+)
+def test_workers_that_were_not_started_as_documented(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], words: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("cluster")
+    with running(folder, workers=1, **environment) as cluster, pytest.raises(UserError) as error:
+        list(ordered_map(limits.account, range(3), runtime("dask", address=cluster.address)))
+    says(error, *words, "docs/cluster.md")

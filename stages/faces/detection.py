@@ -109,4 +109,7 @@ def _network(confidence: float) -> cv2.FaceDetectorYN:
     """YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023) as OpenCV's model zoo has it."""
     # Given as bytes: OpenCV opens no path with Hangul on Windows.
     network = np.frombuffer(YUNET.read_bytes(), np.uint8)
-    return cv2.FaceDetectorYN.create("onnx", network, np.empty(0, np.uint8), (1, 1), confidence, YUNET_SUPPRESSION)
+    try:
+        return cv2.FaceDetectorYN.create("onnx", network, np.empty(0, np.uint8), (1, 1), confidence, YUNET_SUPPRESSION)
+    except cv2.error:
+        raise UserError(f"{YUNET} is damaged; bring the committed one back: git checkout {YUNET}") from None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.runtime.errors import require
+from stages.runtime.errors import reading, require
 
 EVALUATION = Path("data/evaluation")
 
@@ -18,7 +18,8 @@ def read_evaluation() -> dict[str, pd.DataFrame]:
 
 def read_figures(path: Path) -> pd.DataFrame:
     """A table of figures; an empty cell is NaN."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"group": str})
+    with reading(path):
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"group": str})
 
 
 def by_model(table: pd.DataFrame, keys: list[str]) -> list[dict[str, Any]]:

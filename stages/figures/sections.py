@@ -16,6 +16,7 @@ from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.files.arrays import open_array
 from stages.files.images import shrink
 from stages.files.tables import read_table
+from stages.runtime.errors import reading
 
 FIGURES = Path("data/report/figures")
 EXAMPLES, PREDICTIONS = Path("data/examples"), Path("data/predictions")
@@ -58,7 +59,7 @@ def dataset_section(
         "reliability": reliability_charts(dataset, title, own["reliability"]),
         "robustness": robustness_chart(dataset, title, own["robustness"]),
         "mistakes": [(emotion, faces) for emotion in emotions if (faces := mistakes(examples, emotion))],
-        "saliency": saliency(examples, np.load(EXAMPLES / f"{dataset}_saliency.npy")),
+        "saliency": saliency(examples, read_saliency(EXAMPLES / f"{dataset}_saliency.npy")),
     }
 
 
@@ -153,6 +154,13 @@ def mistakes(examples: list[dict[str, Any]], emotion: str) -> list[dict[str, Any
         for row in examples
         if row["kind"] == "mistake" and row["label"] == emotion
     ]
+
+
+def read_saliency(path: Path) -> np.ndarray:
+    """How far each part of the typical faces matters to each model, float (faces, models, size, size)."""
+    with reading(path), open(path, "rb") as file:
+        falls: np.ndarray = np.lib.format.read_array(file)
+    return falls
 
 
 def saliency(examples: list[dict[str, Any]], falls: np.ndarray) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def read(root: Path, archive: str, number: int, path: str) -> bytes:
         if loose.exists() and not loose.is_file():
             raise OSError(errno.EINVAL, "not a file", str(loose))
         return loose.read_bytes()
-    with _failing_alike(), _open_member(root, archive, number) as member:
+    with failing_alike(), _open_member(root, archive, number) as member:
         # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
         return member.read(_open(root / archive if archive else root).infolist()[number].file_size)
 
@@ -134,7 +134,7 @@ def head(root: Path, entry: Entry, size: int = 512) -> bytes:
     if entry.number < 0:
         with open(root / entry.path if root.is_dir() else root, "rb") as file:
             return file.read(size)
-    with _failing_alike(), _open_member(root, entry.archive, entry.number) as member:
+    with failing_alike(), _open_member(root, entry.archive, entry.number) as member:
         return member.read(size)
 
 
@@ -146,7 +146,7 @@ def text_lines(root: Path, entry: Entry) -> Iterator[io.TextIOWrapper]:
         OSError, zipfile.BadZipFile, UnicodeDecodeError: as `read`, or it is not UTF-8 text.
     """
     opened: BinaryIO | IO[bytes]
-    with _failing_alike():
+    with failing_alike():
         if entry.number < 0:
             opened = open(root / entry.path if root.is_dir() else root, "rb")  # noqa: SIM115  closed below
         else:
@@ -189,6 +189,22 @@ def damaged_members(root: Path, members: Sequence[Entry], tried: int = 20) -> tu
     return [member for member in some if _is_damaged(root, member)], len(some)
 
 
+@contextmanager
+def failing_alike() -> Iterator[None]:
+    """Let everything that a damaged member may raise be a BadZipFile."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise  # of who reads a text
+    except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    except OSError as error:
+        # What bzip2 cannot unpack comes without a number, a failing disk with one.
+        if error.errno is None:
+            raise zipfile.BadZipFile(str(error)) from None
+        raise
+
+
 def _is_damaged(root: Path, entry: Entry) -> bool:
     try:
         read(root, entry.archive, entry.number, entry.path)
@@ -203,22 +219,6 @@ def _open_member(root: Path, archive: str, number: int) -> IO[bytes]:
     if info.file_size > LARGEST:
         raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
     return opened.open(info)
-
-
-@contextmanager
-def _failing_alike() -> Iterator[None]:
-    """Let everything that a damaged member may raise be a BadZipFile."""
-    try:
-        yield
-    except UnicodeDecodeError:
-        raise  # of who reads a text
-    except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
-        raise zipfile.BadZipFile(str(error)) from None
-    except OSError as error:
-        # What bzip2 cannot unpack comes without a number, a failing disk with one.
-        if error.errno is None:
-            raise zipfile.BadZipFile(str(error)) from None
-        raise
 
 
 def _stop(error: OSError) -> NoReturn:

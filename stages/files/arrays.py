@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
-from stages.runtime.errors import require
+from stages.runtime.errors import reading
 from stages.runtime.replacing import replacing
 
 
@@ -54,26 +55,25 @@ class ArrayWriter:
 
 def open_array(path: Path) -> np.ndarray:
     """The pictures of a file that `ArrayWriter` wrote, uint8 (count, size, size), memory-mapped and read-only."""
-    with _open(path) as file:
-        shape = _read_shape(file)
-    # An empty file cannot be mapped.
-    pictures: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None)
+    with reading(path, TokenError):
+        with open(path, "rb") as file:
+            shape = _read_shape(file)
+        # An empty file cannot be mapped.
+        pictures: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None)
     return pictures
 
 
 def stream_array(path: Path) -> Iterator[np.ndarray]:
     """Yield the pictures one after the other; a map would count as memory as far as it has been read."""
-    with _open(path) as file:
+    with reading(path, TokenError), open(path, "rb") as file:
         count, *shape = _read_shape(file)
         for _ in range(count):
             yield np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
 
 
-def _open(path: Path) -> BinaryIO:
-    require(path)
-    return open(path, "rb")
-
-
 def _read_shape(file: BinaryIO) -> tuple[int, ...]:
     np.lib.format.read_magic(file)
-    return np.lib.format.read_array_header_1_0(file)[0]
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    if len(shape) != 3 or kind != np.uint8:
+        raise ValueError(f"not pictures, but {kind} {shape}")
+    return shape

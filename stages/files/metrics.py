@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.runtime.errors import require
+from stages.runtime.errors import reading
 from stages.runtime.replacing import replacing
 
 
@@ -16,5 +16,5 @@ def write_metrics(metrics: dict[str, Any], path: Path) -> None:
 
 def read_metrics(path: Path) -> Any:
     """What `write_metrics` wrote."""
-    require(path)
-    return json.loads(path.read_text(encoding="utf-8"))
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.runtime.errors import require
+from stages.runtime.errors import reading
 from stages.runtime.replacing import replacing
 
 
@@ -18,17 +18,17 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
     """Read a table that `write_table` wrote: all columns are texts (an empty cell an empty one) but `whole_numbers`."""
-    require(path)
     types: defaultdict[str, type] = defaultdict(lambda: str, dict.fromkeys(whole_numbers, int))
-    # A carriage return may be part of a name.
-    return pd.read_csv(
-        path,
-        encoding="utf-8",
-        encoding_errors="surrogateescape",
-        lineterminator="\n",
-        keep_default_na=False,
-        dtype=types,
-    )
+    with reading(path):
+        # A carriage return may be part of a name.
+        return pd.read_csv(
+            path,
+            encoding="utf-8",
+            encoding_errors="surrogateescape",
+            lineterminator="\n",
+            keep_default_na=False,
+            dtype=types,
+        )
 
 
 def with_columns(table: pd.DataFrame, **values: Any) -> pd.DataFrame:

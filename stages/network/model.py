@@ -1,5 +1,6 @@
 """The network, a VGG: built from the section `model:`, loaded, frozen block by block, asked for probabilities."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 from stages.network.backend import keras
 from stages.network.inputs import Faces
 from stages.network.normalization import FusedBatchNormalization, plain
-from stages.runtime.errors import UserError, require
+from stages.runtime.errors import UserError, reading
 from stages.runtime.params import Model
 from stages.runtime.replacing import replacing
 
@@ -103,18 +104,19 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Load `path`, which `save_weights` wrote for a network of the same layers; rates of dropout may differ."""
-    require(path)
     bare = _bare(model)
-    try:
-        # Keras itself is silent about a file that has more layers than the network.
-        if _count_arrays(path) != len(bare.weights):
-            raise ValueError
-        bare.load_weights(path)
-    except ValueError:
-        raise UserError(
-            f"{path} does not fit the network that `model:`, image.size and `emotions:` in params.yaml describe; "
-            f"set them as they were when it was made, or make it again (dvc repro)."
-        ) from None
+    with reading(path, OSError, RuntimeError, KeyError), warnings.catch_warnings():
+        # Keras only warns of a layer that the file lacks, and says nothing of one that the network lacks.
+        warnings.filterwarnings("error", "Skipping", UserWarning)
+        try:
+            if _count_arrays(path) != len(bare.weights):
+                raise ValueError
+            bare.load_weights(path)
+        except (ValueError, UserWarning):
+            raise UserError(
+                f"{path} does not fit the network that `model:`, image.size and `emotions:` in params.yaml describe; "
+                f"set them as they were when it was made, or make it again (dvc repro)."
+            ) from None
     model.set_weights(bare.get_weights())
 
 

@@ -128,13 +128,19 @@ def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], runtime:
     # Slow to import, and a thing of its own: only those who choose it load it.
     from distributed import KilledWorker
     from distributed.client import ClosedClientError
+    from distributed.protocol import pickle
     from distributed.scheduler import NoWorkerError
 
-    call = functools.partial(_on_worker, function, str(Path.cwd()), _code())
+    # As bytes, which only the call itself unpacks: the scheduler needs none of our modules then, and a worker that
+    # lacks them says so; otherwise it would end without a word.
+    packed = pickle.dumps(functools.partial(_on_worker, function, str(Path.cwd()), _code()))
+    batches = map(pickle.dumps, items)
+    # A lambda is sent as code, a function as the name of its module.
+    call: Callable[[bytes], Result] = lambda batch: pickle.loads(packed)(pickle.loads(batch))  # noqa: E731
     with _started_here(), _client(runtime) as client:
         at_work = functools.partial(_threads, client, runtime.worker_timeout)
         try:
-            yield from _windowed(client.get_executor(pure=False), call, items, at_work, runtime.worker_timeout)
+            yield from _windowed(client.get_executor(pure=False), call, batches, at_work, runtime.worker_timeout)
         except KilledWorker:
             raise UserError(KILLED) from None
         except (_NobodyAtWorkError, NoWorkerError):
@@ -177,7 +183,7 @@ def _client(runtime: Runtime) -> "Iterator[Client]":
                 stack.callback(_close, cluster)
             client = Client(cluster, set_as_default=False)
             stack.callback(_close, client)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, TypeError, ValueError, RuntimeError) as error:  # TypeError: no certificates for TLS
             if not runtime.address:
                 raise UserError(
                     f"No Dask cluster starts on this machine ({error}); lower runtime.workers in params.yaml, or set "
@@ -206,6 +212,8 @@ def _threads(client: "Client", timeout: float) -> int:
 def _on_worker(function: Callable[[Item], Result], folder: str, code: str, item: Item) -> Result:
     if code != _code():
         raise UserError("The Dask workers run older code than this; restart them and run the same command again.")
+    if sys.getfilesystemencoding() != "utf-8":
+        raise UserError("The Dask workers cannot read names in Hangul; start them with PYTHONUTF8=1 (docs/cluster.md).")
     with ONE_AT_A_TIME:
         os.chdir(folder)
         return function(item)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,6 +15,21 @@ def require(path: Path) -> None:
     """Stop if `path`, which the pipeline makes, is not there."""
     if not path.exists():
         raise UserError(f"{path} is missing; run `dvc repro` to make it, or `dvc pull` to fetch it.")
+
+
+@contextmanager
+def reading(path: Path, *failures: type[Exception]) -> Iterator[None]:
+    """Stop if `path`, which the pipeline makes, is missing, or damaged: a ValueError or one of `failures` says that."""
+    require(path)
+    damage: tuple[type[Exception], ...] = (ValueError, *failures)
+    try:
+        yield
+    except damage as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of what is in the file
+        raise UserError(
+            f"{path} is damaged; remove it and run `dvc repro`, or, if git has it, `git checkout {path}`."
+        ) from None
 
 
 def run(main: Callable[[], None]) -> None:

@@ -45,7 +45,7 @@ def restore(path: Path, network: keras.Model) -> tuple[list[Record], list[np.nda
                 variable.assign(arrays[f"now{number}"])
             history: list[Record] = json.loads(str(arrays["history"]))
             best = [arrays[f"best{number}"] for number in range(len(best))]
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise UserError(f"{path} is damaged; remove it, and training starts from its first epoch.") from None
     print(f"going on after epoch {len(history)}, from {path}", flush=True)
     return history, best
