@@ -87,8 +87,9 @@ def main() -> None:
     for label, faces in merged.groupby("label"):
         write_table(faces, CSVS / dataset / f"{label}.csv")
     write_table(merged, CSVS / dataset / "merged.csv")
-    for split in (*SPLITS, EXTRA) if EXTRA in set(merged["split"]) else SPLITS:
-        sizes = split_sizes(merged[merged["split"] == split], emotions)
+    extra = sorted(set(merged["label"]) - set(emotions))
+    for split in (*SPLITS, EXTRA) if extra else SPLITS:
+        sizes = split_sizes(merged[merged["split"] == split], extra if split == EXTRA else emotions)
         print(f"  {split}: " + ", ".join(f"{name} {count:,}" for name, count in sizes.items()))
     write_metrics({dataset: whole_way(dataset, table, reasons, unreadable)}, Path("metrics/index") / f"{dataset}.json")
 
