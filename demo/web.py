@@ -190,6 +190,7 @@ def _about(model: Model) -> dict[str, Any]:
         "name": card.name,
         "drawn": card.drawn,
         "korean": has_seen_korean(card),
+        "population": card.provenance.get("population", "Korean"),
         "emotions": card.emotions,
         "unsure": card.export.unsure,
         "recognised": card.recognised,

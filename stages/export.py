@@ -60,7 +60,7 @@ def main() -> None:
     validation = {source.dataset: faces_of(source.dataset, emotions) for source in ORIGINS.values()}
     is_drawn = {dataset: drawn(dataset) for dataset in validation}
     pictures = np.concatenate([some_pictures(faces) for faces in validation.values()])
-    digests = {"params": digest_of_params(settings)} | {
+    digests = {"params": digest_of_params(settings), "population": settings.report.population} | {
         dataset: digest_of_data(dataset, faces.files) for dataset, faces in validation.items()
     }
     if not people_known(read_table(Path("data/csvs/korean/merged.csv"))["person"]):

@@ -180,7 +180,13 @@ def no_content(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [encrypt, damage_content, odd_method, no_content])
+def directory_elsewhere(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x05\x06") + 16] += 5  # where it begins: all else is then five bytes before that
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [encrypt, damage_content, odd_method, no_content, directory_elsewhere])
 def test_damaged_member_fails_in_one_way(tmp_path: Path, damage: object) -> None:
     path = write_cp949_zip(tmp_path / "a.zip", {"a.jpg": b"content"})
     damage(path)  # type: ignore[operator]
@@ -200,6 +206,18 @@ def test_member_whose_packed_bytes_are_damaged(tmp_path: Path, method: int) -> N
     path.write_bytes(data)
     with pytest.raises(zipfile.BadZipFile):
         archives.read(tmp_path, "a.zip", 0, "a.jpg")
+
+
+def test_member_whose_name_is_damaged_before_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("기쁨.jpg", b"content")
+    data = bytearray(path.read_bytes())
+    data[30:33] = b"\xff" * 3
+    path.write_bytes(data)
+    for read_member in (archives.read, lambda root, *_: archives.head(root, *archives.walk(root))):
+        with pytest.raises(zipfile.BadZipFile):
+            read_member(tmp_path, "a.zip", 0, "기쁨.jpg")
 
 
 def test_a_disk_that_fails_is_no_damaged_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,8 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
         # Error rates on drawn faces say nothing of a model of real ones.
         dataset = {"before": "fer2013", "after": "korean"}[name]
         assert card.recognised == {dataset: dict.fromkeys(EMOTIONS, 0.5)}
-        assert card.provenance.keys() == {"params", "weights", "fer2013", "korean"}
+        assert card.provenance.keys() == {"params", "population", "weights", "fer2013", "korean"}
+        assert card.provenance["population"] == "Korean"
     before = card.provenance
     set_params({"crop.margin": 0.2})
     np.save(trained / "data/arrays/korean/train.npy", noise(99, 60, 48, 48))

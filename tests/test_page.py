@@ -593,6 +593,9 @@ def test_the_start_says_what_to_do_and_who_answers(open_page: Callable[..., Any]
         "after transfer: trained on photos of FER2013, then of Korean people",
     ]
     assert page.is_hidden("#choices")
+    with_about(page, lambda about: about["choices"][0][1].update(population="Taiwanese"))
+    assert "then of Taiwanese people" in page.inner_text("#trained")
+    assert page.text_content("#errors th >> nth=3") == "Taiwanese facesafter transfer"
 
 
 @browser_needed

@@ -25,15 +25,16 @@ const WORDS = {
   and: { en: " and ", ko: ", " },
   trained: { en: (name, faces) => `${name}: trained on ${faces}`, ko: (name, faces) => `${name}: ${faces} 학습` },
   photos: { en: "photos of FER2013, mostly of Western people", ko: "FER2013 사진(주로 서양인)으로" },
-  photos_korean: { en: "photos of FER2013, then of Korean people", ko: "FER2013 사진, 이어서 한국인 사진으로" },
+  photos_korean: { en: (people) => `photos of FER2013, then of ${people} people`, ko: (people) => `FER2013 사진, 이어서 ${people} 사진으로` },
   drawings: { en: "drawn faces that stand in for FER2013", ko: "FER2013을 대신하는 그린 얼굴로" },
-  drawings_korean: { en: "drawn faces that stand in for FER2013, then for Korean faces", ko: "FER2013을 대신하는 그린 얼굴, 이어서 한국인을 대신하는 그린 얼굴로" },
+  drawings_korean: { en: (people) => `drawn faces that stand in for FER2013, then for ${people} faces`, ko: (people) => `FER2013을 대신하는 그린 얼굴, 이어서 ${people}을 대신하는 그린 얼굴로` },
   hidden: { en: "This browser cannot show this kind of picture.", ko: "이 브라우저는 이 종류의 사진을 표시할 수 없습니다." },
   first: { en: (n) => `Only the first of its ${n} pictures was read.`, ko: (n) => `사진 ${n}장 중 첫 장만 읽었습니다.` },
   nocamera: { en: "No camera can be used. Was it allowed?", ko: "카메라를 사용할 수 없습니다. 허용했나요?" },
   ended: { en: "The live picture has ended.", ko: "실시간 화면이 끝났습니다." },
   fer2013: { en: "FER2013 faces", ko: "FER2013 얼굴" },
-  korean: { en: "Korean faces", ko: "한국인 얼굴" },
+  korean: { en: (people) => `${people} faces`, ko: (people) => `${people} 얼굴` },
+  Korean: { en: "Korean", ko: "한국인" },
 };
 // What the server answers instead of faces.
 const REASONS = {
@@ -299,7 +300,7 @@ function setLanguage(name) {
 // All of the page that depends on the models and the language.
 function fill() {
   const last = models().at(-1);
-  const faces = (model) => word((model.drawn ? "drawings" : "photos") + (model.korean ? "_korean" : ""));
+  const faces = (model) => word((model.drawn ? "drawings" : "photos") + (model.korean ? "_korean" : ""), word(model.population));
   element("drawn").hidden = !last.drawn;
   element("choices").hidden = about.choices.length < 2;
   [...element("choices").children].forEach((button, number) => {
@@ -317,7 +318,7 @@ function fill() {
   document.querySelectorAll(".surprised").forEach((line) => { line.hidden = models().every((model) => model.korean); });
   document.querySelectorAll(".unsure").forEach((place) => { place.textContent = percent(last.unsure); });
   const columns = models().flatMap((model) => Object.entries(model.recognised).map(([dataset, shares]) => [model, dataset, Object.values(shares)]));
-  const heading = columns.map(([model, dataset]) => make("th", { scope: "col" }, word(dataset), make("br"), modelName(model)));
+  const heading = columns.map(([model, dataset]) => make("th", { scope: "col" }, word(dataset, word(model.population)), make("br"), modelName(model)));
   const rows = emotionNames().map((name, index) =>
     make("tr", {}, make("th", { scope: "row" }, name), ...columns.map(([, , shares]) => make("td", {}, percent(1 - shares[index])))));
   element("errors").replaceChildren(make("tr", {}, make("td"), ...heading), ...rows);

@@ -160,15 +160,15 @@ def near_duplicate_groups(ids: pd.Series, thumbnail: np.ndarray, correlation: fl
     mirrored. On 17,178 pictures of FER2013 the largest group at 0.93 has 19.
     """
     parts = mirror_parts(thumbnail)
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(ids), BLOCK)]
-    pairs = [
-        np.argwhere(likeness(_rows(parts, some), _rows(parts, others)) > correlation) + (some.start, others.start)
-        for number, some in enumerate(blocks)
-        for others in blocks[number:]
-    ]
-    first, second = np.concatenate([np.empty((0, 2), int), *pairs]).T
+    pairs = [np.empty((0, 2), int)]
+    for first in range(0, len(ids), BLOCK):
+        some = _rows(parts, slice(first, first + BLOCK))
+        for second in range(first, len(ids), BLOCK):
+            alike = likeness(some, _rows(parts, slice(second, second + BLOCK))) > correlation
+            pairs.append(np.argwhere(alike) + np.array([first, second]))
+    one, other = np.concatenate(pairs).T
     size = (len(ids), len(ids))
-    _, group = connected_components(coo_matrix((np.ones(len(first), bool), (first, second)), size), directed=False)
+    _, group = connected_components(coo_matrix((np.ones(len(one), bool), (one, other)), size), directed=False)
     names = ids.groupby(group).min()
     return [f"{GROUP}{names[number]}" for number in group]
 

@@ -199,8 +199,8 @@ def failing_alike() -> Iterator[None]:
     except (zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, RuntimeError, ValueError) as error:
         raise zipfile.BadZipFile(str(error)) from None
     except OSError as error:
-        # What bzip2 cannot unpack comes without a number, a failing disk with one.
-        if error.errno is None:
+        # What bzip2 cannot unpack comes without a number, a place before the file's begin with this one.
+        if error.errno in (None, errno.EINVAL):
             raise zipfile.BadZipFile(str(error)) from None
         raise
 
@@ -218,7 +218,10 @@ def _open_member(root: Path, archive: str, number: int) -> IO[bytes]:
     info = opened.infolist()[number]
     if info.file_size > LARGEST:
         raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
-    return opened.open(info)
+    try:
+        return opened.open(info)
+    except UnicodeDecodeError:  # of the name, which stands before the bytes once more
+        raise zipfile.BadZipFile("damaged header") from None
 
 
 def _stop(error: OSError) -> NoReturn:
