@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of the files in weights/")
     parser.add_argument(
-        "model", nargs="?", choices=list(ORIGINS), help="before or after transfer; none: renew metadata"
+        "model", nargs="?", choices=list(ORIGINS), help="before or after transfer; none: its metadata"
     )
     arguments = parser.parse_args()
     if arguments.model is None:
