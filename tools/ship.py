@@ -33,9 +33,7 @@ def main() -> None:
     """Ship the model that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of the files in weights/")
-    parser.add_argument(
-        "model", nargs="?", choices=list(ORIGINS), help="before or after transfer; none: its metadata"
-    )
+    parser.add_argument("model", nargs="?", choices=list(ORIGINS), help="before or after transfer; none: its metadata")
     arguments = parser.parse_args()
     if arguments.model is None:
         print(renew(arguments.name))
