@@ -1,8 +1,8 @@
 """Make one page of all results: before against after transfer, mistakes, where the models look, the data, the study.
 
 In: data/evaluation/, data/predictions/ and data/examples/, all by `evaluate`; metrics/; data/live/ (learning curves),
-data/sheets/, docs/studies/; data/csvs/ and the names in data/sample/, to say whether the faces are drawn; params.yaml and
-data/models/*.weights.h5, to say which run it is.
+data/sheets/, docs/studies/; data/csvs/ and the names in data/sample/, to say whether the faces are drawn; params.yaml
+and data/models/*.weights.h5, to say which run it is.
 Out: data/report/index.html, which needs no other file and no network, and its charts as PNG in data/report/figures/.
 Run: python -m stages.report
 

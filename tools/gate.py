@@ -1,8 +1,9 @@
 """Stop a change that makes a model worse: fail if an emotion is recognised less often than before by more than a limit.
 
 Recall and precision of each emotion count: of the model after transfer on each test set, of the one before on FER2013
-alone, as it has learned no other faces. Little taken from each of the others is much for a rare emotion's precision. Git keeps the recall, in metrics/evaluate.json; the precision is in
-data/evaluation/scores.csv, and is compared where DVC has that file of both, in its cache or a remote.
+alone, as it has learned no other faces. Little taken from each of the others is much for a rare emotion's precision.
+Git keeps the recall, in metrics/evaluate.json; the precision is in data/evaluation/scores.csv, and is compared where
+DVC has that file of both, in its cache or a remote.
 Run: python -m tools.gate REVISION
 """
 
@@ -46,8 +47,8 @@ def main() -> None:
     if found:
         print(*found, sep="\n")
         raise UserError(
-            f"limits.max_drop in params.yaml allows {100 * limit:g} points, and {len(found)} of the figures compared fell"
-            " by more or are gone; find out why, or raise it."
+            f"limits.max_drop in params.yaml allows {100 * limit:g} points, and {len(found)} of the figures compared"
+            " fell by more or are gone; find out why, or raise it."
         )
     print(f"No emotion's {compared} fell by more than {100 * limit:g} points.")
 

@@ -3,8 +3,8 @@
 In: what the pipeline wrote: data/export/<before|after>.onnx and the weights it was made from; params.yaml.
 Out: weights/NAME.onnx, with the name and the git revision in its model card; weights/NAME.weights.h5 and NAME.yaml,
 with all values that the weights follow from.
-Run: python -m tools.ship NAME before
-     python -m tools.ship NAME: what the metadata of weights/NAME.onnx lacks of this version's follows from NAME.yaml
+Run: python -m tools.ship NAME before; or python -m tools.ship NAME, after a change of the model card: it writes the
+metadata of weights/NAME.onnx anew, with what NAME.yaml tells of it.
 
 The pipeline itself leaves the revision out: the same input must give the same bytes after each commit.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     """Ship the model that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tools.ship", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of the files in weights/")
-    parser.add_argument("model", nargs="?", choices=list(ORIGINS), help="before or after transfer; without, NAME's metadata")
+    parser.add_argument("model", nargs="?", choices=list(ORIGINS), help="before or after transfer; none: its metadata")
     arguments = parser.parse_args()
     if arguments.model is None:
         print(renew(arguments.name))
@@ -111,7 +111,7 @@ def renew(name: str) -> Path:
     """
     path, made = FOLDER / f"{name}.onnx", preset_of(name)
     if not path.exists() or made.trained_on is None:
-        raise UserError(f"{path} is missing or nothing was trained for it; ship it with `python -m tools.ship {name} before`.")
+        raise UserError(f"{path} is not there or was not trained; ship it with `python -m tools.ship {name} before`.")
     content = onnx.load_model_from_string(path.read_bytes())
     classes = made.index.fer2013.classes
     lacking = {"trained_on": learned(made.emotions, classes, fer2013=True, korean=made.trained_on.korean)}

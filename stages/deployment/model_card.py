@@ -60,7 +60,7 @@ def from_texts(texts: dict[str, str], file: str) -> ModelCard:
 def learned(
     emotions: Mapping[str, str], classes: Mapping[str, str | None], fer2013: bool, korean: bool
 ) -> dict[str, dict[str, list[str]]]:
-    """`trained_on` of a model that has learned from FER2013, whose `classes` became `emotions`, from Korean faces or both."""
+    """`trained_on` of a model that has learned from FER2013, its `classes` as `emotions`, Korean faces, or both."""
     own = {emotion: [label for label, taken in classes.items() if taken == emotion] for emotion in emotions}
     words = {emotion: [word] for emotion, word in emotions.items()}
     return ({"fer2013": own} if fer2013 else {}) | ({"korean": words} if korean else {})
