@@ -262,7 +262,7 @@ def freeze_once(number: int) -> int:
 
 
 def test_a_frozen_worker_of_our_own_cluster_is_replaced(place: Path) -> None:
-    assert list(ordered_map(freeze_once, range(3), runtime("dask", worker_timeout=5))) == [0, 1, 2]
+    assert list(ordered_map(freeze_once, range(3), runtime("dask", worker_timeout=10))) == [0, 1, 2]
 
 
 def test_workers_with_older_code_are_refused(place: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
