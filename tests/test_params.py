@@ -73,6 +73,15 @@ def test_wrong_value(set_params: SetParams, key: str, value: object, expected: s
     assert message.startswith(f"{key} is ") and expected in message
 
 
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1" + 400 * "0", ".nan"])
+def test_a_number_that_no_computer_holds(set_params: SetParams, text: str) -> None:
+    lr = f'"lr": {params.load().finetune.lr}'
+    file = Path("params.yaml")
+    file.write_text(file.read_text(encoding="utf-8").replace(lr, f'"lr": {text}'), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^params\.yaml: finetune\.lr is .*, but must be a number from 0 to 1\.$"):
+        params.load()
+
+
 def test_a_number_as_dvc_writes_it(set_params: SetParams) -> None:
     set_params()
     text = Path("params.yaml").read_text(encoding="utf-8")
