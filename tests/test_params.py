@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -326,6 +327,7 @@ def test_errors_are_one_sentence() -> None:
     assert stop(FileNotFoundError(2, "No such file", "a.zip")) == f"error: a.zip: No such file. {put_right}"
     assert stop(OSError(28, "No space left on device")) == f"error: No space left on device. {put_right}"
     assert stop(OSError("Invalid data stream")) == f"error: Invalid data stream. {put_right}"
+    assert stop(sqlite3.OperationalError("disk I/O error")) == f"error: DVC's database: disk I/O error. {put_right}"
 
 
 def test_faults_of_ours_keep_their_traceback() -> None:
