@@ -10,10 +10,12 @@ Run: python -m stages.transfer
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from stages.files.metrics import write_metrics
 from stages.network import model
 from stages.network.backend import deterministic, keras, use_threads
-from stages.network.inputs import read_faces, read_targets
+from stages.network.inputs import Faces, read_faces, read_targets
 from stages.runtime import params, resume
 from stages.runtime.errors import run
 from stages.training import loop
@@ -49,13 +51,36 @@ def main() -> None:
     data = TrainingData(sources, validation, augment, teacher)
     inputs = [CSV, FER_CSV, PRETRAINED, *(file for source in sources for file in source.faces.files)]
     values = settings.model_dump(include={"emotions", "finetune", "model", "augment"})
+    rehearsed = read_faces(FER_CSV, FER_ARRAYS, "validation", emotions)
+    watched = {"fer2013": rehearsed, "korean": validation} if recipe.start == "pretrain" else {}
+    known = {name: recalls(network, faces) for name, faces in watched.items()}
     with resume.folder("transfer", inputs, values) as place:
         history = loop.fit(network, data, recipe, place / "checkpoint.npz", CURVES)
         model.blend(network, before, recipe.wise_ft)
         model.save_weights(network, WEIGHTS)
-        rehearsed = read_faces(FER_CSV, FER_ARRAYS, "validation", emotions)
+        for name, faces in watched.items():
+            warn_of_collapse(name, emotions, known[name], recalls(network, faces))
         kept = {"fer2013_validation": {"accuracy": loop.validate(network, rehearsed)["accuracy"]}}
         write_metrics({"transfer": loop.summary(history, data, network) | kept}, METRICS)
+
+
+def recalls(network: keras.Model, faces: Faces) -> np.ndarray:
+    """The share of each emotion's faces that `network` recognises, float (emotions,); NaN where there is no face."""
+    answer = model.predict(network, faces).argmax(axis=1)
+    found = np.bincount(faces.label, minlength=network.output_shape[-1])
+    right = np.bincount(faces.label[answer == faces.label], minlength=len(found))
+    return np.where(found > 0, right / np.maximum(found, 1), np.nan)
+
+
+def warn_of_collapse(name: str, emotions: list[str], before: np.ndarray, after: np.ndarray) -> None:
+    """Print a line for each emotion of which less than half is left of its recall, float (emotions,)."""
+    for emotion, old, new in zip(emotions, before, after, strict=True):
+        # A network that guesses has nothing to lose.
+        if new < old / 2 and old > 1 / len(emotions):
+            print(
+                f"warning: {emotion} has collapsed on {name} validation: recall {old:.0%} before transfer, {new:.0%} "
+                "after; lower finetune.lr, or raise finetune.rehearsal or finetune.wise_ft."
+            )
 
 
 def rehearsed_in_batch(recipe: params.Finetune) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,15 @@ def wrong(set_params: SetParams, changes: dict[str, Any]) -> str:
 def test_wrong_value(set_params: SetParams, key: str, value: object, expected: str) -> None:
     message = wrong(set_params, {key: value})
     assert message.startswith(f"{key} is ") and expected in message
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1" + 400 * "0", ".nan"])
+def test_a_number_that_no_computer_holds(set_params: SetParams, text: str) -> None:
+    lr = f'"lr": {params.load().finetune.lr}'
+    file = Path("params.yaml")
+    file.write_text(file.read_text(encoding="utf-8").replace(lr, f'"lr": {text}'), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^params\.yaml: finetune\.lr is .*, but must be a number from 0 to 1\.$"):
+        params.load()
 
 
 def test_a_number_as_dvc_writes_it(set_params: SetParams) -> None:
@@ -344,6 +354,7 @@ def test_errors_are_one_sentence() -> None:
     assert stop(FileNotFoundError(2, "No such file", "a.zip")) == f"error: a.zip: No such file. {put_right}"
     assert stop(OSError(28, "No space left on device")) == f"error: No space left on device. {put_right}"
     assert stop(OSError("Invalid data stream")) == f"error: Invalid data stream. {put_right}"
+    assert stop(sqlite3.OperationalError("disk I/O error")) == f"error: DVC's database: disk I/O error. {put_right}"
 
 
 def test_faults_of_ours_keep_their_traceback() -> None:

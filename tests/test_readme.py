@@ -77,3 +77,10 @@ def test_changelog_lists_what_was_renamed() -> None:
     changes = text("CHANGELOG.md")
     for old, new in RENAMED.items():
         assert f"| `{old}` | `{new}` |" in changes
+
+
+def test_the_tests_that_a_page_names_are_there() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", text("docs/faults.md"))
+    assert len(named) > 10
+    for file, name in named:
+        assert f"def {name}(" in text(file), name

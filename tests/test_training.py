@@ -21,7 +21,7 @@ from conftest import ROOT, params_with
 from samples import changed
 from sentences import says
 
-from stages import pretrain
+from stages import pretrain, transfer
 from stages.files.tables import read_table, write_table
 from stages.network import model
 from stages.network.backend import deterministic, keras
@@ -368,7 +368,7 @@ def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None
 
 
 def test_transfer_with_wise_ft_and_from_scratch(short: Path, run_stage: Run) -> None:
-    def transfer(**values: Any) -> dict[str, np.ndarray]:
+    def run_transfer(**values: Any) -> dict[str, np.ndarray]:
         adapts = {"frozen_blocks": 0, "frozen_batchnorm": False}
         set_values(short, ONE_EPOCH | {f"finetune.{key}": value for key, value in (adapts | values).items()})
         assert run_stage("transfer") == ""
@@ -376,14 +376,14 @@ def test_transfer_with_wise_ft_and_from_scratch(short: Path, run_stage: Run) -> 
 
     old = arrays(short / "data/models/pretrain.weights.h5")
     validation = figures_of(short, "pretrain")["validation"]["accuracy"]
-    after = transfer()
-    blended = transfer(wise_ft=0.25)
+    after = run_transfer()
+    blended = run_transfer(wise_ft=0.25)
     assert all(np.allclose(blended[name], 0.25 * old[name] + 0.75 * after[name], atol=1e-6) for name in after)
-    kept = transfer(wise_ft=1)
+    kept = run_transfer(wise_ft=1)
     assert all(np.array_equal(kept[name], old[name]) for name in kept)
     assert figures_of(short, "transfer")["fer2013_validation"]["accuracy"] == validation, "nothing is forgotten"
     (short / "data/models/pretrain.weights.h5").write_bytes(b"")
-    fresh = transfer(start="scratch")
+    fresh = run_transfer(start="scratch")
     assert any((fresh[name] != after[name]).any() for name in after)
 
 
@@ -395,6 +395,24 @@ def test_from_scratch_there_is_nothing_to_keep(short: Path, run_stage: Run, key:
     values = nothing | {"start": "scratch", key: value}
     set_values(short, {f"finetune.{name}": setting for name, setting in values.items()})
     says(run_stage("transfer"), "params.yaml", "finetune.start", f"finetune.{key}")
+
+
+def test_an_emotion_that_collapses_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = np.array([0.8, 0.8, 0.3, np.nan]), np.array([0.4, 0.39, 0, 0])
+    transfer.warn_of_collapse("fer2013", ["angry", "happy", "sad", "neutral"], before, after)
+    warnings = capsys.readouterr().out.splitlines()
+    assert len(warnings) == 2
+    says(warnings[0], "warning: happy", "fer2013", "80% before", "39% after", "finetune.lr")
+    says(warnings[1], "warning: sad")
+
+
+def test_recall_of_each_emotion(tmp_path: Path) -> None:
+    faces = some_faces(tmp_path / "faces.npy", 9)
+    one = network()
+    recall = transfer.recalls(one, faces)
+    assert recall @ np.bincount(faces.label) / 9 == pytest.approx(loop.validate(one, faces)["accuracy"], abs=1e-6)
+    faces.label[:] = 0
+    assert np.isnan(transfer.recalls(one, faces)[1])
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

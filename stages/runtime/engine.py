@@ -36,7 +36,7 @@ KILLED = (
     "A worker process was killed, usually because memory ran out. Lower runtime.workers in params.yaml and run the "
     "same command again."
 )
-CLOSING = 10  # seconds for the end of a cluster
+STARTING, CLOSING = 60, 10  # seconds for the start of a worker on a busy machine, and for the end of a cluster
 # The threads of a Dask worker share what is open and loaded, and a cascade is not thread-safe.
 ONE_AT_A_TIME = threading.Lock()
 
@@ -176,7 +176,7 @@ def _client(runtime: Runtime) -> "Iterator[Client]":
                 dashboard_address="127.0.0.1:0",
                 silence_logs="CRITICAL",
                 # A worker that does not start, or freezes, is killed and replaced.
-                death_timeout=runtime.worker_timeout,
+                death_timeout=max(STARTING, runtime.worker_timeout),
                 scheduler_kwargs={"worker_ttl": runtime.worker_timeout},
             )
             if not isinstance(cluster, str):

@@ -1,6 +1,7 @@
 """One clear sentence instead of a traceback, for everything that a user can put right."""
 
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,3 +51,5 @@ def run(main: Callable[[], None]) -> None:
         # A full disk, unlike a missing file, comes without a name.
         place = "" if error.filename is None else f"{error.filename}: "
         sys.exit(f"error: {place}{error.strerror or error}. Put this right and run the same command again.")
+    except sqlite3.Error as error:  # DVCLive opens a database of DVC's
+        sys.exit(f"error: DVC's database: {error}. Put this right and run the same command again.")
