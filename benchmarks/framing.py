@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.accuracy import prepare
+from benchmarks.accuracy import NO_VOTES, prepare
 from benchmarks.demo import with_detector
 from benchmarks.detectors import LEAST_OVERLAP, MEGAPIXELS
 from demo.models import SHIPPED, Model
@@ -49,7 +49,7 @@ def main() -> None:
     model, crop = Model(SHIPPED), params.load().crop
     models = {detector: with_detector(model, detector) for detector in DETECTORS}
     with tempfile.TemporaryDirectory() as name:
-        prepare(archive, Path(name))
+        prepare(archive, NO_VOTES.resolve(), Path(name))
         data = Path(name) / "data"
         print(f"{'':20}{'side, box widths':>22}{'down, box widths':>23}{'found':>14}{'as it is':>10}{'found, %':>10}")
         for split in ("validation", "test"):
