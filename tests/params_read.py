@@ -60,9 +60,13 @@ def _read_in_scope(scope: ast.FunctionDef) -> Iterator[tuple[Class, str]]:
                 for left, right in pairs:
                     if isinstance(left, ast.Name) and (kind := _class_of(right, known)):
                         known[left.id] = kind
+    # Of `settings.index.fer2013` only the data set is read.
+    data_set = {*params.Index.model_fields, "of"}
+    parts = {id(node.value) for node in ast.walk(scope) if isinstance(node, ast.Attribute) and node.attr in data_set}
     for node in ast.walk(scope):
         if isinstance(node, ast.Attribute) and (owner := _class_of(node.value, known)):
-            yield owner, node.attr
+            if node.attr != "index" or id(node) not in parts:
+                yield owner, node.attr
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".model_dump"):
             owner = _class_of(node.func.value, known) if isinstance(node.func, ast.Attribute) else None
             for keyword in node.keywords:
@@ -100,4 +104,4 @@ def sections_read_by(stage: Path) -> set[str]:
     if (params.Index, "of") in read:
         manual = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         data_sets |= {f"index.{key}" for key in manual["index"]}
-    return sections - {"index"} | data_sets if data_sets else sections
+    return sections if "index" in sections else sections | data_sets

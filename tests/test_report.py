@@ -100,7 +100,7 @@ def test_what_a_run_changed() -> None:
     values = {"crop": {"margin": 0.2, "new": [1, 2]}, "other": {"name": "얼굴"}}
     assert dict(flat(values)) == {"crop.margin": 0.2, "crop.new": [1, 2], "other.name": "얼굴"}
     found = {key: (value, default) for key, value, default in changes(values)}
-    assert found["crop.margin"] == ("0.2", "0.1")
+    assert found["crop.margin"] == ("0.2", "0.0")
     assert found["crop.new"] == ("[1, 2]", "–")
     assert found["other.name"] == ("얼굴", "–")
     assert found["crop.detector"] == ("–", "haar")
