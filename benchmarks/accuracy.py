@@ -30,6 +30,7 @@ from stages.runtime import params
 from stages.runtime.errors import UserError, run
 
 NO_VOTES = Path("data/no_votes.csv")
+MERGED = Path("data/csvs/fer2013/merged.csv")
 RESAMPLES, SEED = 1000, 1
 BATCH = 256
 LATENCY_RUNS = 200
@@ -63,7 +64,7 @@ def main() -> None:
         raise UserError("There is no .onnx file in weights/; name one.")
     with tempfile.TemporaryDirectory() as name:
         prepare(arguments.archive.resolve(), (arguments.votes or NO_VOTES).resolve(), Path(name))
-        untouched, original = read_tests(Path(name), arguments.kept)
+        untouched, original = read_untouched(Path(name)), read_kept(Path(name), arguments.kept)
     columns = {path.as_posix(): measure(model, path, untouched, original) for path, model in models.items()}
     print(markdown(columns))
 
@@ -76,33 +77,43 @@ def prepare(archive: Path, votes: Path, folder: Path) -> None:
         run_stage(folder, stage, "fer2013", data={"fer2013": str(archive), "ferplus": str(votes)})
 
 
-def read_tests(folder: Path, kept: Path) -> tuple[Test, Test]:
-    """Both sets of test pictures, from the `folder` that `prepare` has filled.
+def read_untouched(folder: Path) -> Test:
+    """The test pictures that the pipeline leaves, from the `folder` that `prepare` has filled."""
+    merged = read_table(folder / MERGED)
+    return read_test(folder, set(merged.loc[merged["split"] == "test", "id"]))
+
+
+def read_kept(folder: Path, kept: Path) -> Test:
+    """The test pictures that the original kept, from the same folder.
 
     Raises:
         UserError: `kept` names a picture that is not among them.
     """
-    arrays, index = (folder / "data" / kind / "fer2013" for kind in ("arrays", "csvs"))
-    pictures = np.load(arrays / "test.npy")
-    table = pd.read_csv(arrays / "test.csv")
+    test = read_test(folder, None)
+    wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
+    if missing := wanted.keys() - set(test.id):
+        raise UserError(f"{kept} names {wanted[min(missing)]}, which is not a test picture of a used class.")
+    return read_test(folder, set(wanted))
+
+
+def read_test(folder: Path, ids: set[str] | None) -> Test:
+    """The test pictures with these `ids`; None for all of the classes that are used."""
+    arrays = folder / "data/arrays/fer2013"
     settings = params.load()
     emotions, classes = list(settings.emotions), settings.index.fer2013.classes
-    merged = read_table(index / "merged.csv").set_index("id")
+    merged = read_table(folder / MERGED).set_index("id")
     people = merged[PEOPLE] if PEOPLE in merged else pd.Series("", index=merged.index)
-    wanted = {f"test/{line.partition('/')[2].rpartition('.')[0]}": line for line in kept.read_text().split()}
-    used = table[[classes[label] is not None for label in table["label"]]]
-    if missing := wanted.keys() - set(used["id"]):
-        raise UserError(f"{kept} names {wanted[min(missing)]}, which is not a test picture of a used class.")
-
-    def choose(ids: set[str]) -> Test:
-        rows = table[table["id"].isin(ids)]
-        label = np.array([emotions.index(str(classes[label])) for label in rows["label"]])
-        seen = np.array(
-            [emotions.index(emotion) if emotion else -1 for emotion in people.reindex(rows["id"], fill_value="")]
-        )
-        return Test(pictures[rows["row"]], label, rows["id"].to_numpy(), seen)
-
-    return choose(set(merged.index[merged["split"] == "test"])), choose(set(wanted))
+    rows = read_table(arrays / "test.csv")
+    rows = rows[
+        [
+            classes[label] is not None and (ids is None or id_ in ids)
+            for label, id_ in zip(rows["label"], rows["id"], strict=True)
+        ]
+    ]
+    label = np.array([emotions.index(str(classes[label])) for label in rows["label"]])
+    seen = [emotions.index(emotion) if emotion else -1 for emotion in people.reindex(rows["id"], fill_value="")]
+    pictures = np.load(arrays / "test.npy")[rows["row"].astype(int)]
+    return Test(pictures, label, rows["id"].to_numpy(), np.array(seen))
 
 
 def measure(model: Model, path: Path, untouched: Test, original: Test) -> dict[str, tuple[float, str]]:

@@ -1,10 +1,11 @@
 """How fast the demo reads frames and faces, and how well, beside the package `fer`, on the same pictures in one run.
 
 Frames: drawn photos of 640 x 480 pixels with one face, decoded; `fer` with its defaults. Accuracy: on FER2013's test
-pictures of our emotions, no face looked for, the answer being the likeliest of these; `fer` says surprise for
-embarrassed, and whether it was trained on those pictures is not known. Times are those of one core's work, so that what
+pictures of our emotions as `benchmarks.accuracy` takes them, no face looked for, of each network in weights/ and of
+`fer`, whose answer is the likeliest of these emotions; it says surprise for embarrassed, and whether it was trained on
+those pictures is not known. Times are those of one core's work, so that what
 else the machine does counts for neither; the start is by the clock on the wall.
-Run: python -m benchmarks.demo PATH [--model FOLDER], PATH being FER2013; about two minutes. Linux.
+Run: python -m benchmarks.demo ARCHIVE [--model FOLDER] [--votes TABLE], of FER2013 and FER+; three minutes. Linux.
 """
 
 import argparse
@@ -25,16 +26,16 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NU
 import cv2
 import numpy as np
 
+from benchmarks import accuracy
+from benchmarks.accuracy import NO_VOTES, RESAMPLES, SEED, prepare, read_untouched, share
 from benchmarks.stage import WATCH
-from demo.models import Model, find_models, predict
+from demo.models import SHIPPED, Model, find_models
 from demo.reading import read_frame
 from demo.video import VideoWriter
-from stages.datasets import fer2013
-from stages.datasets.picture import as_square
+from stages.evaluation.bootstrap import Bootstrap
 from stages.faces.framing import square_side
-from stages.files import archives
-from stages.files.archives import Entry
-from stages.files.images import decode, encode_jpeg, resize
+from stages.files.images import encode_jpeg
+from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, korean_photo
 
@@ -48,7 +49,8 @@ LABELS = {"surprise": "embarrassed"}  # FER2013's name, and `fer`'s, for what we
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Measure the demo.")
-    parser.add_argument("path", type=Path, help="FER2013: a folder, zip archive or CSV file")
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013: a folder, zip archive or CSV file")
+    parser.add_argument("--votes", type=Path, metavar="TABLE", help="FER+'s votes, as data.ferplus in params.yaml")
     parser.add_argument("--model", type=Path, help="a folder with models; without it, as python -m demo finds them")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -58,7 +60,7 @@ def main() -> None:
     frames = [draw_frame(number) for number in range(FRAMES)]
     print_frames(frames, models, other)
     print_network(frames, models[0], other)
-    print_accuracy(arguments.path, models, other)
+    print_accuracy(arguments.archive.resolve(), (arguments.votes or NO_VOTES).resolve(), other)
     print_start(frames, arguments.model)
 
 
@@ -152,36 +154,24 @@ def fer_input(pictures: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(picture, (64, 64)) for picture in pictures]).astype(np.float32) / 127.5 - 1
 
 
-def print_accuracy(path: Path, models: list[Model], other: Any) -> None:
-    """How many of FER2013's test pictures are recognised."""
-    emotions = list(models[0].card.emotions)
-    pictures, labels = [], []
-    for picture in fer2013.find_pictures(path):
-        emotion = LABELS.get(picture.label, picture.label)
-        if picture.split == "test" and emotion in emotions:
-            pictures.append(pixels(path, picture.source))
-            labels.append(emotions.index(emotion))
-    label = np.array(labels)
-    size = models[0].card.size
-    ours = np.concatenate(
-        [predict(models, np.stack([resize(p, size) for p in part]))[:, -1] for part in np.array_split(pictures, 50)]
-    )
+def print_accuracy(archive: Path, votes: Path, other: Any) -> None:
+    """How many of FER2013's untouched test pictures are recognised: by its label, and as most people see them."""
+    with tempfile.TemporaryDirectory() as name:
+        prepare(archive, votes, Path(name))
+        test = read_untouched(Path(name))
+    shipped = {path.stem: Model(path) for path in sorted(SHIPPED.parent.glob("*.onnx"))}
+    emotions = list(params.load().emotions)
+    answers = {name: accuracy.predict(model.predict, test.pictures) for name, model in shipped.items()}
     names = [LABELS.get(name, name) for _, name in sorted(other._get_labels().items())]
-    theirs = other._classify_emotions(fer_input(np.stack(pictures)))[:, [names.index(name) for name in emotions]]
-    print(f"\n{f'{len(label):,} test pictures':20}{'accuracy':>10}{'balanced':>10}")
-    for name, probability in (("ours", ours), ("fer", theirs)):
-        right = probability.argmax(axis=1) == label
-        balanced = np.mean([right[label == number].mean() for number in range(len(emotions))])
-        print(f"{name:20}{right.mean():>10.1%}{balanced:>10.1%}")
-
-
-def pixels(path: Path, source: Entry | bytes) -> np.ndarray:
-    """One picture of FER2013, grey, uint8 (48, 48)."""
-    if isinstance(source, Entry):
-        return decode(archives.read(path, source.archive, source.number, source.path), colour=False)
-    if not source:
-        raise SystemExit(f"{path} has a row that is not 48 x 48 pixel values.")
-    return as_square(source)
+    answers["fer"] = other._classify_emotions(fer_input(test.pictures))[:, [names.index(name) for name in emotions]]
+    bootstrap = Bootstrap(test.id, RESAMPLES, SEED)
+    for truth, label in (("FER2013's label", test.label), ("people's majority", test.people)):
+        if (some := label >= 0).any():
+            print(f"\n{f'{truth}, {some.sum():,} pictures':36}{'recognised, %':>20}{'balanced':>10}")
+            for name, probability in answers.items():
+                right = probability.argmax(axis=1) == label
+                balanced = np.mean([right[label == number].mean() for number in range(len(emotions))])
+                print(f"{name:36}{share(right, some, bootstrap)[1]:>20}{100 * balanced:>10.1f}")
 
 
 def print_start(frames: list[np.ndarray], model: Path | None) -> None:

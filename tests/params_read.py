@@ -62,11 +62,11 @@ def _read_in_scope(scope: ast.FunctionDef) -> Iterator[tuple[Class, str]]:
                         known[left.id] = kind
     # Of `settings.index.fer2013` only the data set is read.
     data_set = {*params.Index.model_fields, "of"}
-    parts = {id(node.value) for node in ast.walk(scope) if isinstance(node, ast.Attribute) and node.attr in data_set}
+    attributes = [node for node in ast.walk(scope) if isinstance(node, ast.Attribute)]
+    parts = {id(node.value) for node in attributes if node.attr in data_set and _class_of(node.value, known)}
     for node in ast.walk(scope):
-        if isinstance(node, ast.Attribute) and (owner := _class_of(node.value, known)):
-            if node.attr != "index" or id(node) not in parts:
-                yield owner, node.attr
+        if isinstance(node, ast.Attribute) and (owner := _class_of(node.value, known)) and id(node) not in parts:
+            yield owner, node.attr
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".model_dump"):
             owner = _class_of(node.func.value, known) if isinstance(node.func, ast.Attribute) else None
             for keyword in node.keywords:

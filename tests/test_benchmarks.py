@@ -213,7 +213,7 @@ def test_kept_pictures_that_cannot_be_scored(both_sides: Path, prepared: Path, t
     lines = {"unused": unused.replace("test", "validation", 1), "gone": "validation/happy/gone.jpg", "no path": "a.jpg"}
     (tmp_path / "kept.txt").write_text(lines[kind])
     with pytest.raises(UserError) as error:
-        accuracy.read_tests(prepared, tmp_path / "kept.txt")
+        accuracy.read_kept(prepared, tmp_path / "kept.txt")
     says(error, "kept.txt", lines[kind])
 
 
@@ -221,7 +221,7 @@ def test_both_protocols_and_their_figures(both_sides: Path, prepared: Path, tmp_
     tests = [p.id for p in fer2013.find_pictures(both_sides / "archive.zip") if p.split == "test"]
     kept = [next(id for id in tests if id.startswith(f"test/{label}/")) for label in ("angry", "surprise")]
     (tmp_path / "kept.txt").write_text("".join(f"{id.replace('test', 'validation')}.jpg\n" for id in kept))
-    untouched, original = accuracy.read_tests(prepared, tmp_path / "kept.txt")
+    untouched, original = accuracy.read_untouched(prepared), accuracy.read_kept(prepared, tmp_path / "kept.txt")
     assert sorted(original.id) == sorted(kept)
     assert sorted(original.label) == [0, 1]  # angry, embarrassed
     assert set(untouched.id) <= set(tests)
