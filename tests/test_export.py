@@ -29,6 +29,7 @@ from stages.runtime import params
 from stages.runtime.errors import UserError
 from stages.training import presets, teachers
 from tools import ship
+from tools.preset import main as take_preset
 
 ROOT = Path(__file__).parent.parent
 EMOTIONS = list(PARAMS["emotions"])
@@ -148,7 +149,7 @@ def test_what_a_model_has_learned_from(set_params: Callable[..., None]) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["fer2013", "fer2013_small"])
+@pytest.mark.parametrize("name", ["fer2013", "fer2013_small", "fer2013_votes"])
 def test_shipped_models_say_what_this_version_says(name: str) -> None:
     texts = {entry.key: entry.value for entry in onnx.load(ROOT / f"weights/{name}.onnx").metadata_props}
     assert texts == to_texts(from_texts(texts, name)), f"run `python -m tools.ship {name}`"
@@ -169,14 +170,14 @@ def test_a_card_from_before_a_value_was_added() -> None:
             from_texts(texts | {"crop": damaged}, "model.onnx")
 
 
-@pytest.mark.parametrize("name", ["fer2013", "fer2013_small"])
+@pytest.mark.parametrize("name", ["fer2013", "fer2013_small", "fer2013_votes"])
 def test_a_shipped_model_sees_as_much_as_it_was_trained_on(name: str) -> None:
     card = Model(ROOT / f"weights/{name}.onnx").card
     assert (card.crop.detector, card.crop.margin, card.square) == ("haar", 0, FER2013_SIDE["haar"])
 
 
 def test_a_shipped_model_can_be_used_and_names_its_commit(
-    trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]
+    trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=r"before\.onnx or .* is missing; make them with `dvc repro export`"):
         ship.ship("mine", "before", "abc")
@@ -208,6 +209,9 @@ def test_a_shipped_model_can_be_used_and_names_its_commit(
     assert (preset.model, preset.pretrain, preset.finetune) == (settings.model, settings.pretrain, None)
     csv = Path("data/csvs/fer2013/merged.csv")
     presets.check("mine", preset, settings, presets.ARCHITECTURE, 48, presets.form_of(csv))
+    monkeypatch.setattr(sys, "argv", ["preset", "mine"])
+    take_preset()
+    assert params.load() == settings
     after = ship.preset("after", settings)
     assert after.trained_on == presets.TrainedOn(fer2013="files", korean=True)
     assert after.finetune == settings.finetune

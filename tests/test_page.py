@@ -621,7 +621,7 @@ def test_models_to_choose_and_what_they_call_surprise(
     open_page: Callable[..., Any], model_folder: Path, tmp_path: Path
 ) -> None:
     emotions = {"angry": "분노", "embarrassed": "당황", "sad": "슬픔"}
-    for path, drawn in (("data/export/before", True), ("data/export/after", True), ("weights/fer2013", False)):
+    for path, drawn in (("data/export/before", True), ("data/export/after", True), ("weights/fer2013_votes", False)):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         name = Path(path).name
         copy = onnx.load(model_folder / ("after.onnx" if name == "fer2013" else f"{name}.onnx"))
@@ -629,7 +629,7 @@ def test_models_to_choose_and_what_they_call_surprise(
         texts = to_texts(changed(card(name), emotions=emotions, drawn=drawn, recognised=recognised))
         onnx.helper.set_model_props(copy, texts)
         onnx.save(copy, tmp_path / f"{path}.onnx")
-    shutil.copy(tmp_path / "weights/fer2013.onnx", tmp_path / "weights/fer2013_small.onnx")
+    shutil.copy(tmp_path / "weights/fer2013_votes.onnx", tmp_path / "weights/fer2013_small.onnx")
     with started(tmp_path) as server:
         page = open_page()
         page.goto(server.url)

@@ -95,7 +95,7 @@ def ship(name: str, model: str, commit: str) -> list[Path]:
         shutil.copyfile(weights, copies[1])
         with open(copies[2], "w", encoding="utf-8") as file:
             file.write(f"# What {copies[1].name} was made with; what it is: docs/models.md.\n")
-            YAML().dump(preset(model, settings).model_dump(), file)
+            YAML().dump(preset(model, settings).model_dump(exclude_unset=True), file)
     except BaseException:
         for path in copies:  # some of three files would only be in the way of the next try
             path.unlink(missing_ok=True)
@@ -124,17 +124,17 @@ def renew(name: str) -> Path:
 
 
 def preset(model: str, settings: params.Params) -> Preset:
-    """All values that the weights of `model` follow from, and what they were trained on."""
+    """All values that the weights of `model` follow from, and what they were trained on; none of what is not."""
     korean = model == "after"
     return Preset(
         trained_on=TrainedOn(fer2013=form_of(CSV), korean=korean),
         emotions=settings.emotions,
-        index=Splits(fer2013=settings.index.fer2013, korean=settings.index.korean if korean else None),
+        index=Splits(fer2013=settings.index.fer2013, **({"korean": settings.index.korean} if korean else {})),
         image=settings.image,
         model=settings.model,
         augment=settings.augment,
         pretrain=settings.pretrain,
-        finetune=settings.finetune if korean else None,
+        **({"finetune": settings.finetune} if korean else {}),
     )
 
 
