@@ -34,7 +34,7 @@ from websockets.sync.client import connect
 from demo import web
 from demo.models import find_models
 from demo.reading import label, read_photo
-from stages.deployment.model_card import to_texts
+from stages.deployment.model_card import learned, to_texts
 from stages.files import images
 from stages.runtime.errors import UserError
 
@@ -624,9 +624,11 @@ def test_models_to_choose_and_what_they_call_surprise(
     for path, drawn in (("data/export/before", True), ("data/export/after", True), ("weights/fer2013_votes", False)):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         name = Path(path).name
-        copy = onnx.load(model_folder / ("after.onnx" if name == "fer2013" else f"{name}.onnx"))
+        copy = onnx.load(model_folder / ("after.onnx" if name == "fer2013_votes" else f"{name}.onnx"))
         recognised = {"fer2013": dict.fromkeys(emotions, 0.5)}
-        texts = to_texts(changed(card(name), emotions=emotions, drawn=drawn, recognised=recognised))
+        taught = learned(emotions, {"angry": "angry", "surprise": "embarrassed", "sad": "sad"}, True, name == "after")
+        values = {"emotions": emotions, "drawn": drawn, "recognised": recognised, "trained_on": taught}
+        texts = to_texts(changed(card(name), **values))
         onnx.helper.set_model_props(copy, texts)
         onnx.save(copy, tmp_path / f"{path}.onnx")
     shutil.copy(tmp_path / "weights/fer2013_votes.onnx", tmp_path / "weights/fer2013_small.onnx")
@@ -635,7 +637,7 @@ def test_models_to_choose_and_what_they_call_surprise(
         page.goto(server.url)
         page.wait_for_selector("[data-ready]")
         assert page.inner_text("#choices").split("\n") == [
-            *("fer2013", "Compare fer2013 and fer2013", "Compare before transfer and after transfer")
+            *("fer2013_votes", "Compare fer2013_votes and fer2013_votes", "Compare before transfer and after transfer")
         ]
         assert page.inner_text("#emotions").split() == ["angry", "surprised", "sad"]
         assert not page.query_selector(".surprised[hidden]")

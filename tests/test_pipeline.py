@@ -285,7 +285,7 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
     run(repository, "dvc", "repro", "report")
     page = (repository / "data/report/index.html").read_text(encoding="utf-8")
     assert '<section id="studies">' in page
-    assert "<h3>grid</h3>" in page
+    assert '<span class="soft">grid; data:' in page
 
 
 def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path: Path) -> None:
