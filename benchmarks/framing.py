@@ -1,10 +1,10 @@
 """How much of a face FER2013's pictures show, and how much our crops and the demo do, whatever finds the face.
 
 FER2013's pictures are put into larger ones, their edges repeated and blurred, and found again: where they lie about
-the detector's box. What stages/faces/framing.py holds is chosen by the validation pictures. The accuracy is that of
-weights/fer2013_votes.onnx on the pictures that were found (an overlap, intersection over union, of 0.3 with the picture): as
-they are, and as the demo reads them. The landmarks are YuNet's, in the pictures that the network sees, as shares of the
-width. Brackets are 10 and 90 %, what is before them is the median.
+the detector's box. What stages/faces/framing.py holds is chosen by the validation pictures. The accuracy is that of the
+demo's network, by the label, on the pictures that were found (an overlap, intersection over union, of 0.3 with the
+picture): as they are, and as the demo reads them. The landmarks are YuNet's, in the pictures that the network sees, as
+shares of the width. Brackets are 10 and 90 %, what is before them is the median.
 Run: python -m benchmarks.framing ARCHIVE, FER2013 as Kaggle has it; about five minutes
 """
 
