@@ -124,7 +124,7 @@ class Reader:
                     if self.faces == before:
                         say(f"{item.name}: no face found")
         if others:
-            say(f"{others} other files left out")
+            say(f"{others} other file{'s' if others > 1 else ''} left out")
 
     def read_picture(self, item: Item, place: Path) -> None:
         """Read one picture."""

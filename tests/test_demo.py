@@ -244,7 +244,7 @@ def test_bad_files_are_one_sentence_each_and_the_others_go_on(demo: Demo) -> Non
     assert lines["사진/v.mp4"] == "not a video that can be read"
     assert "not a complete zip archive" in lines["사진/z.zip"]
     assert lines["nowhere.jpg"] == "No such file or directory"
-    assert "1 other files left out" in error
+    assert "1 other file left out" in error
     assert "Traceback" not in error
 
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_read_and_is_no_picture_is_left_out(demo: Demo) -> None:
     path.write_bytes(re.sub(b"(PK\x01\x02....)\0", b"\\1\1", path.read_bytes(), flags=re.DOTALL))  # encrypted
     status, _, error = demo("a.zip")
     assert status == 1
-    assert error.splitlines() == ["a.zip/c.jpg: encrypted in its archive", "1 other files left out"]
+    assert error.splitlines() == ["a.zip/c.jpg: encrypted in its archive", "1 other file left out"]
 
 
 def test_nothing_is_overwritten(demo: Demo) -> None:
