@@ -115,18 +115,18 @@ def judge_fer2013(dataset: str, how: params.Fer2013, emotions: list[str], ferplu
     if how.votes and seen is None:
         raise UserError(f"index.{dataset}.votes is {how.votes:g}, but {ferplus} has no votes; {votes.ADVICE}.")
     reasons = clean(table, classes, dataset, how.duplicates == "remove")
-    if seen is not None:
-        reasons[(reasons == "") & votes.no_face(seen)] = votes.NOT_A_FACE
     # What people saw on a picture, or its extra class, may give away a near twin that has another label.
     compared = ["", NOT_USED] if how.votes or how.extra_classes else [""]
     reasons = without_near_duplicates(dataset, table, reasons, how.near_duplicate, compared)
+    if seen is not None:
+        reasons[(reasons == "") & votes.no_face(seen)] = votes.NOT_A_FACE
     extra, train = table["label"].isin(how.extra_classes), table["split"] == "train"
     reasons[(reasons == "") & extra & ~train] = NOT_USED
     if seen is not None:
         table[PEOPLE] = votes.majority(votes.by_class(seen, classes, emotions), seen.sum(axis=1), emotions)
         names = [*emotions, *how.extra_classes]
         used = table.index[(reasons == "") & train]
-        label = np.array([names.index(str(classes[label])) for label in table.loc[used, "label"]])
+        label = np.array([names.index(str(classes[label])) for label in table.loc[used, "label"]], int)
         target = votes.targets(votes.by_class(seen.loc[used], classes, names), label, how.votes)
         # Nobody can be taught by the votes on other pictures: they are not there.
         table.loc[used, [f"{TARGET}{name}" for name in names]] = target.round(4)

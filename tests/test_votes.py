@@ -52,7 +52,7 @@ def test_rows_are_those_of_the_table_of_pixels_damaged_ones_among_them(place: Pa
     rows = [published(usage, anger=n) for n, usage in enumerate(["Training", "Training", "Training", "PublicTest"])]
     file = write_votes("v.csv", rows)
     # Line 5 is blank, and the picture in line 3 is damaged.
-    found = votes.read_votes(file, LINES, ["fer2013.csv:00003"])
+    found = votes.read_votes(file, LINES, ["fer2013.csv:00003", "beside.png"])
     assert found is not None
     assert found["anger"].tolist() == [0, 2, 3]
     with pytest.raises(UserError, match=r"v\.csv has 4 rows, but FER2013 3; set data\.ferplus"):

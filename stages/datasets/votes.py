@@ -68,7 +68,9 @@ def _by_row(file: Path, table: pd.DataFrame, ids: pd.Series, unreadable: Sequenc
         )
     # Ids and paths end with the line, and a blank one is no picture.
     lines = ids.str.rpartition("/")[2].astype(int)
-    pictures = sorted([*lines, *(int(path.rpartition(":")[2]) for path in unreadable)])
+    others = (path.rpartition(":") for path in unreadable)
+    # A picture that lies beside fer2013.csv has no line.
+    pictures = sorted([*lines, *(int(line) for _, colon, line in others if colon and line.isdigit())])
     if len(pictures) != len(table):
         raise UserError(
             f"{file} has {len(table):,} rows, but FER2013 {len(pictures):,}; {ADVICE} of the same pictures."
@@ -93,7 +95,7 @@ def _read(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise UserError(f"{file} is no file; {ADVICE}, or to data/no_votes.csv for none.")
     try:
-        table = pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+        table = pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False, index_col=False)
     except (ValueError, UnicodeDecodeError):  # pandas' errors are ValueErrors
         raise UserError(f"{file} is not a table parted by commas; {ADVICE}.") from None
     named = [BY_NAME] if BY_NAME in table else PUBLISHED
