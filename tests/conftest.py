@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pipeline import built, repository  # noqa: F401  fixtures for all
 from ruamel.yaml import YAML
 
 from stages.files import archives
@@ -69,8 +70,9 @@ PARAMS = params_with(CHANGES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: with two workers, one has it to itself and the other does the rest."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """First the tests that build the tiny pipeline, last the others that need it: no worker waits for another."""
+    order = {"test_pipeline.py": -1, "test_experiments.py": 1}
+    items.sort(key=lambda item: order.get(item.path.name, 0))
 
 
 @pytest.hookimpl(wrapper=True)

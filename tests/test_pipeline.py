@@ -1,15 +1,8 @@
-"""The pipeline as its users use it: real dvc commands in temporary repositories, on a tiny sample."""
+"""The pipeline as its users use it, on a tiny sample: what it writes, and real dvc commands in copies of it."""
 
-import functools
-import io
 import json
-import operator
-import os
 import re
 import shutil
-import subprocess
-import sys
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,151 +11,32 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from pipeline import (
+    CROPS,
+    EMOTIONS,
+    KOREAN,
+    changed_stages,
+    edit_module,
+    edit_params,
+    evaluation,
+    index_of,
+    metrics,
+    run,
+    sentence_in,
+    stages_run,
+)
 from playwright.sync_api import sync_playwright
 from ruamel.yaml import YAML
 from sentences import says
 from sklearn.metrics import log_loss, precision_recall_fscore_support
-from test_readme import commands
 
 from demo.models import Model
 from stages.datasets.catalog import DATASETS
 from stages.datasets.counts import counts, splits
 from stages.evaluation.bootstrap import Bootstrap, interval
-from tests.tiny import shrink
 
-ROOT = Path(__file__).parent.parent
-KOREAN: dict[str, str] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))[
-    "emotions"
-]
-EMOTIONS = list(KOREAN)
-EXPERIMENT = {"transfer", "evaluate", "export", "report"}
-CROPS = {f"crop@{split}-{emotion}" for split in ("training", "validation") for emotion in EMOTIONS}
-ALWAYS = {"fingerprint"}  # runs each time, to see whether the download has changed
-EVERYTHING = {"sample", "rename", "sheets", "pretrain", "transfer", "evaluate", "export", "report", *CROPS} | {
-    f"{stage}@{dataset}" for stage in ("resize", "index") for dataset in DATASETS
-}
-# Commands of README that are not typed here, and why.
-NOT_TYPED = {
-    "make demo": "it serves the page until Ctrl-C",
-    "python -m demo --camera 0 --out result2": "it needs a camera",
-}
-# `built` and the experiments take minutes on a busy machine.
+# `built` takes minutes on a busy machine.
 pytestmark = pytest.mark.timeout(900)
-
-
-def run(folder: Path, *command: str, ok: bool = True, environment: dict[str, str] | None = None) -> str:
-    """Run a command in `folder` with this Python first on PATH; returns what it printed."""
-    environment = (
-        os.environ
-        | (environment or {})
-        | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONUTF8": "1",
-            "COLUMNS": "500",
-            **{
-                f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-            },
-        }
-    )
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace")
-    output = done.stdout + done.stderr
-    assert (done.returncode == 0) == ok, output[-5000:]
-    return output
-
-
-def stages_run(output: str) -> set[str]:
-    """The stages that ran, without those that always do."""
-    return set(re.findall(r"Running stage '([^']+)'", output)) - ALWAYS
-
-
-def changed_stages(folder: Path) -> set[str]:
-    """The stages whose inputs or outputs are not as they were when they ran."""
-    # Below the first line is what DVC says of a frozen stage.
-    return set(json.loads(run(folder, "dvc", "status", "--json").partition("\n")[0])) - ALWAYS
-
-
-def metrics(folder: Path, name: str) -> Any:
-    return json.loads((folder / "metrics" / name).read_text(encoding="utf-8"))
-
-
-# Appends what each stage opens, in all of its processes, to a file: the stage's command, a tab, and the path.
-OPENED = r"""
-import os, sys
-if sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith("stages."):
-    os.environ["OPENED_BY"] = " ".join(sys.orig_argv[2:])
-if "OPENED_BY" in os.environ:
-    log = os.open(os.environ["OPENED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    root, seen = os.getcwd(), set()
-    def note(event, arguments):
-        if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
-            path = os.path.relpath(os.path.realpath(os.fsdecode(arguments[0])), root)
-            if path not in seen and not path.startswith(".."):
-                seen.add(path)
-                os.write(log, f"{os.environ['OPENED_BY']}\t{path}\n".encode())
-    sys.addaudithook(note)
-"""
-
-
-def tiny_repository(folder: Path) -> None:
-    """The working tree as a repository of its own, with a tiny sample; nothing has run in it."""
-    files = run(ROOT, "git", "ls-files", "-co", "--exclude-standard").splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    shrink(folder / "params.yaml")
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "add", ".")
-    run(folder, "git", "commit", "-qm", "tiny")
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the first commands of README made a tiny pipeline run, all committed. Tests only read it.
-
-    It lies in the folder that the environment names as BUILT, and stays there (.ci/run), or in one for this run.
-    """
-    place = Path(os.environ.get("BUILT") or tmp_path_factory.mktemp("built"))
-    tiny_repository(place / "tiny")
-    run(place, "git", "clone", "-q", "--bare", "tiny", "origin.git")
-    hook = tmp_path_factory.mktemp("hook")
-    (hook / "sitecustomize.py").write_text(OPENED, encoding="utf-8")
-    # This environment in place of a new one.
-    (place / "venv").mkdir()
-    for name in ("bin", "lib", "pyvenv.cfg"):
-        (place / "venv" / name).symlink_to(Path(sys.prefix) / name)
-    clone, make = commands("README.md")[:2]
-    assert (clone, make) == ("git clone URL emotions && cd emotions", "make run")
-    script = ["set -e", clone.replace("URL", "origin.git"), "cp -r ../venv .venv", "touch .venv/installed", make]
-    watched = {"PYTHONPATH": str(hook), "OPENED": str(place / "opened.txt")}
-    assert stages_run(run(place, "bash", "-c", "\n".join(script), environment=watched)) == EVERYTHING
-    folder = place / "emotions"
-    # What the default run writes is committed in the real repository.
-    run(folder, "git", "add", ".")
-    run(folder, "git", "commit", "-qm", "result")
-    return folder
-
-
-@pytest.fixture
-def repository(built: Path, tmp_path: Path) -> Path:
-    """A copy of `built` of one's own, cache and all."""
-    return Path(shutil.copytree(built, tmp_path / "repository", symlinks=True))
-
-
-def sentence_in(output: str) -> str:
-    """What a stage stopped with, among what it and DVC printed."""
-    assert "Traceback" not in output, output[-5000:]
-    return "\n".join(line for line in output.splitlines() if line.startswith("error: "))
-
-
-def edit_params(folder: Path, section: str, **values: object) -> None:
-    yaml = YAML()
-    path = folder / "params.yaml"
-    document = yaml.load(path.read_text(encoding="utf-8"))
-    functools.reduce(operator.getitem, section.split("."), document).update(values)
-    with open(path, "w", encoding="utf-8") as file:
-        yaml.dump(document, file)
 
 
 def test_a_second_repro_runs_nothing(repository: Path) -> None:
@@ -190,102 +64,6 @@ def test_editing_a_module_changes_the_stages_that_import_it(repository: Path, mo
 def test_an_edit_that_changes_no_output_ends_with_the_stages_that_import_it(repository: Path) -> None:
     edit_module(repository / "stages/datasets/cleaning.py")
     assert stages_run(run(repository, "dvc", "repro")) == {f"index@{dataset}" for dataset in DATASETS}
-
-
-def edit_module(path: Path) -> None:
-    with open(path, "a", encoding="utf-8") as file:
-        file.write("\n# an edit that changes no result\n")
-
-
-def test_editing_a_label_runs_only_what_depends_on_it(repository: Path) -> None:
-    paths = (repository / "data/sample/korean/Validation").rglob("*.json")
-    path = next(path for path in paths if "슬픔" in unicodedata.normalize("NFC", path.name))
-    records = json.loads(path.read_text(encoding="utf-8-sig"))
-    for record in records:
-        record["annot_A"]["faceExp"] = "상처"
-    path.write_text(json.dumps(records), encoding="utf-8")
-    # The drawn sample is the output of a stage, which would put the label right again.
-    run(repository, "dvc", "freeze", "sample")
-    run_again = {"rename", "crop@validation-sad", "sheets", "index@korean"}
-    assert stages_run(run(repository, "dvc", "repro", "index@korean", "sheets")) == run_again
-    # evaluate: what annotators saw; export: the names in the sample, all of which DVC takes together
-    assert changed_stages(repository) == {"evaluate", "report", "export"}
-
-
-def test_runtime_changes_no_byte(repository: Path) -> None:
-    before = (repository / "dvc.lock").read_bytes()
-    edit_params(repository, "runtime", engine="serial")
-    assert not stages_run(run(repository, "dvc", "repro"))
-    stages = ["sample", "crop@training-happy", "resize@korean", "resize@fer2013"]
-    assert stages_run(run(repository, "dvc", "repro", "--force", "--single-item", *stages)) == set(stages)
-    assert (repository / "dvc.lock").read_bytes() == before
-
-
-@pytest.fixture(scope="session")
-def typed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The same clone after the other commands of README, from top to bottom, and what they printed."""
-    place = tmp_path_factory.mktemp("typed")
-    for name in ("origin.git", "emotions"):
-        shutil.copytree(built.parent / name, place / name, symlinks=True)
-    clone = place / "emotions"
-    run(clone, "git", "remote", "set-url", "origin", str(place / "origin.git"))
-    rest = [command for command in commands("README.md")[2:] if command not in NOT_TYPED]
-    return clone, run(clone, "bash", "-c", "\n".join(["set -e", *rest]))
-
-
-def test_commands_of_the_readme_can_be_typed_from_top_to_bottom(typed: tuple[Path, str]) -> None:
-    clone = typed[0]
-    assert NOT_TYPED.keys() <= set(commands("README.md"))
-    assert run(clone, "git", "status", "--porcelain") == ""
-    # So that a colleague's clone knows the remote.
-    assert "../store" in run(clone, "git", "--git-dir=../origin.git", "show", "HEAD:.dvc/config")
-
-
-def test_an_experiment_runs_what_depends_on_it_and_is_compared(typed: tuple[Path, str]) -> None:
-    clone, printed = typed
-    assert stages_run(printed) == EXPERIMENT
-    # The commit of the experiment and the one before; the last one tells of the remote.
-    before_and_after = ["HEAD~2", "HEAD~1"]
-    changed = json.loads(run(clone, "dvc", "params", "diff", "--json", *before_and_after))
-    assert changed["params.yaml"].keys() == {"finetune.lr"}
-    assert changed["params.yaml"]["finetune.lr"]["new"] == 1e-4
-    lines = run(clone, "dvc", "metrics", "diff", *before_and_after).splitlines()
-    assert len(lines) <= 30
-    assert max(map(len, lines)) <= 100
-    difference = json.loads(run(clone, "dvc", "metrics", "diff", "--all", "--json", *before_and_after))
-    for model in ("fer2013.before", "fer2013.after", "korean.before", "korean.after"):
-        names = {f"{model}.accuracy", *(f"{model}.{emotion}" for emotion in EMOTIONS)}
-        assert names <= set(difference["metrics/evaluate.json"])
-    plots = run(clone, "dvc", "plots", "diff", *before_and_after)
-    assert "index.html" in plots
-    assert "WARNING" not in plots
-
-
-def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
-    grid = ["-S", "finetune.lr=0.002,0.01", "-S", "model.dropout_odd=0"]
-    run(repository, "dvc", "exp", "run", "--queue", *grid, "transfer")
-    run(repository, "dvc", "exp", "run", "--run-all")
-    table = pd.read_csv(io.StringIO(run(repository, "dvc", "exp", "show", "--csv", "--no-pager")))
-    done = table[table["typ"].isin(["branch_commit", "branch_base"])].dropna(subset=["Experiment"])
-    found = set(zip(done["finetune.lr"].astype(float), done["model.dropout_odd"].astype(float), strict=True))
-    grid_done = {(0.002, 0.0), (0.01, 0.0)}
-    assert grid_done <= found
-    command = ["python", "-m", "tools.study", "--stage", "transfer", "grid", "finetune.lr", "model.dropout_odd"]
-    printed = run(repository, *command)
-    study = pd.read_csv(repository / "docs/studies/grid.csv")
-    # The committed run is one more combination.
-    assert set(zip(study["finetune.lr"], study["model.dropout_odd"], strict=True)) == grid_done | {(0.001, 0.1)}
-    assert study["korean_validation"].is_monotonic_decreasing
-    for row in study.itertuples():
-        same = (done["finetune.lr"].astype(float) == row[1]) & (done["model.dropout_odd"].astype(float) == row[2])
-        if same.any():
-            shown = done.loc[same, "transfer.validation.accuracy"].astype(float).iloc[0]
-            assert shown == row.korean_validation
-    assert printed.count("\n| ") == len(study) + 1
-    run(repository, "dvc", "repro", "report")
-    page = (repository / "data/report/index.html").read_text(encoding="utf-8")
-    assert '<section id="studies">' in page
-    assert '<span class="soft">grid; data:' in page
 
 
 def test_a_second_clone_pulls_and_has_nothing_left_to_run(built: Path, tmp_path: Path) -> None:
@@ -352,10 +130,6 @@ def test_stages_open_only_the_files_that_dvc_yaml_declares(built: Path) -> None:
         }
         assert not undeclared, name
         assert f"stages/{name.partition('@')[0]}.py" in opened[stage["cmd"]]
-
-
-def index_of(folder: Path, dataset: str) -> pd.DataFrame:
-    return pd.read_csv(folder / "data/csvs" / dataset / "merged.csv", keep_default_na=False, dtype={"id": str})
 
 
 @pytest.mark.parametrize("dataset", ["fer2013", "korean"])
@@ -428,10 +202,6 @@ def test_predictions_give_the_metrics(built: Path) -> None:
             assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
 
 
-def evaluation(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / "data/evaluation" / f"{name}.csv", keep_default_na=False, na_values=[""])
-
-
 def test_tables_of_the_evaluation_follow_from_the_predictions(built: Path) -> None:
     """Recomputed with scikit-learn or by hand, and each with an interval around it."""
     found = evaluation(built, "scores").set_index(["dataset", "model", "emotion", "figure"]).sort_index()
@@ -486,24 +256,6 @@ def test_a_temperature_is_of_validation_faces_and_an_interval_of_people(built: P
         low, high = interval(bootstrap.means(right, np.ones(len(right), bool)))
         expected = scored.loc[(dataset, "after", "all", "accuracy")]
         assert (low, high) == pytest.approx((expected["low"], expected["high"]), abs=1e-6)
-
-
-def test_the_official_split_tells_people_seen_in_training_from_others(repository: Path) -> None:
-    edit_params(repository, "index.korean", split="official", people=0.5)
-    # With the weights that are there: whom they were trained on is not asked.
-    run(repository, "dvc", "repro", "--single-item", "index@korean", "evaluate")
-    index = index_of(repository, "korean")
-    faces = index[index["split"] == "test"]
-    trained = set(index.loc[index["split"] == "train", "person"])
-    table = evaluation(repository, "people").query("model == 'after'").set_index("subset")
-    assert table.loc["seen", "people"] == len(trained & set(faces["person"])) > 0
-    assert table.loc["seen", "faces"] == faces["person"].isin(trained).sum()
-    chosen = set(index.loc[index["split"] == "validation", "person"])
-    assert table.loc["validation", "faces"] == faces["person"].isin(chosen).sum() > 0
-    assert table.loc["unseen", "faces"] == (~faces["person"].isin(trained | chosen)).sum() > 0
-    difference = table.loc["seen", "accuracy"] - table.loc["unseen", "accuracy"]
-    assert table.loc["seen", "difference"] == pytest.approx(difference, abs=2e-6)
-    assert "seen people" in run(repository, "python", "-m", "tools.table")
 
 
 def test_the_table_leads_to_the_report(built: Path) -> None:

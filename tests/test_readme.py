@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, params_with
+from pipeline import commands
 
 from stages.runtime.params import RENAMED
 
@@ -17,13 +18,6 @@ READMES = ("README.md", "README.ko.md")
 
 def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def commands(name: str) -> list[str]:
-    """What is to be typed, from top to bottom, without comments."""
-    blocks = re.findall(r"^```console\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
-    typed = re.findall(r"^\$ (.*(?:\\\n.*)*)", "\n".join(blocks), re.MULTILINE)
-    return [re.sub(r"\s+#.*", "", command) for command in typed]
 
 
 def test_figures_that_the_readme_prints_exist() -> None:
