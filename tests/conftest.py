@@ -70,9 +70,8 @@ PARAMS = params_with(CHANGES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the tests that build the tiny pipeline, last the others that need it: no worker waits for another."""
-    order = {"test_pipeline.py": -1, "test_experiments.py": 1}
-    items.sort(key=lambda item: order.get(item.path.name, 0))
+    """First the tests that build the tiny pipeline; it is there when another worker comes to test_experiments.py."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
 @pytest.hookimpl(wrapper=True)

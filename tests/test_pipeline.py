@@ -291,8 +291,9 @@ def test_the_report_shows_the_figures_of_evaluate(built: Path) -> None:
     assert "every value at its default" not in page and "<code>sample.people: " in page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Chromium; of this module, as a process can have one at a time and the tests of the page have their own."""
     names = ("chromium", "chromium-browser", "google-chrome")
     if (chromium := next(filter(None, map(shutil.which, names)), None)) is None:
         pytest.skip("no Chromium to open the report in; on Debian and Ubuntu: apt install chromium")

@@ -10,7 +10,7 @@ SHOWN_BY = {
         "test_crop.test_each_detector_writes_the_same_bytes_with_each_engine",
         "test_dask.test_every_engine_writes_the_same_bytes",  # crop and resize
         "test_dask.test_a_worker_that_is_killed_changes_no_byte",
-        "test_pipeline.test_runtime_changes_no_byte",
+        "test_experiments.test_runtime_changes_no_byte",
     ],
     "errors": ["test_params.test_errors_are_one_sentence"],  # it says what went wrong, and the stage stops
     "limits": ["test_limits.test_crop_keeps_its_parts"],  # the outputs are written, and the stage stops
