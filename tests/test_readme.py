@@ -1,4 +1,4 @@
-"""The documentation: figures are the committed ones, links lead somewhere. Its commands run in test_pipeline.py."""
+"""The documentation: figures are the committed ones, links lead somewhere. Its commands run in test_experiments.py."""
 
 import functools
 import json
