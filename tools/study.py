@@ -12,7 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from stages.figures import charts
+from stages.figures.changes import flat
 from stages.figures.study_table import FOLDER, draw, markdown
 from stages.files.tables import write_table
 from stages.runtime.errors import UserError, run
@@ -114,7 +115,7 @@ def ran(lock: str, stage: str, params: dict[str, Any]) -> bool:
         return False
     written = {out["path"]: out["md5"] for entry in entries.values() for out in entry.get("outs", [])}
     for name in _with_upstream(entries, stage):
-        used = _flat(entries[name].get("params", {}).get("params.yaml", {}))
+        used = flat(entries[name].get("params", {}).get("params.yaml", {}))
         read = {dependency["path"]: dependency["md5"] for dependency in entries[name].get("deps", [])}
         if any(key not in params or params[key] != value for key, value in used):
             return False
@@ -137,7 +138,7 @@ def _with_upstream(entries: dict[str, Any], stage: str) -> list[str]:
 
 def _run(data: dict[str, Any], figures: dict[str, str]) -> Run:
     params, metrics = (
-        {key: value for file in data[part].values() for key, value in _flat(file.get("data") or {})}
+        {key: value for file in data[part].values() for key, value in flat(file.get("data") or {})}
         for part in ("params", "metrics")
     )
     found = {name: float(metrics[key]) for name, key in figures.items() if key in metrics}
@@ -145,14 +146,6 @@ def _run(data: dict[str, Any], figures: dict[str, str]) -> Run:
         {key: value for key, value in params.items() if key.split(".")[0] not in NO_RESULT},
         found if len(found) == len(figures) else {},
     )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
