@@ -111,8 +111,9 @@ def training_data(faces: Faces) -> TrainingData:
 
 def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """An epoch of `loop.fit`, without validation and checkpoint."""
-    data = loop.epoch_data(network, training_data(faces), params.load().pretrain, 0)
-    return functools.partial(network.fit, data, shuffle=False, verbose=0)
+    data = training_data(faces)
+    epoch = loop.epoch_batches(data, params.load().pretrain, 0)
+    return functools.partial(network.fit, epoch, steps_per_epoch=data.steps, shuffle=False, verbose=0)
 
 
 def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:

@@ -104,7 +104,7 @@ def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
 
 def copy_of(network: keras.Model, settings: params.Model) -> keras.Model:
     """A second network with the same weights, which do not change when the first one learns."""
-    copy = model.for_teaching(settings, network.output_shape[-1])
+    copy = model.for_training(settings, network.output_shape[-1])
     copy.set_weights(network.get_weights())
     return copy
 

@@ -18,7 +18,9 @@ NONE = Augment(**dict.fromkeys(Augment.model_fields, 0))
 STILL = partial(distort, augment=NONE, view=SIZE)
 LIVELY = partial(
     distort,
-    augment=Augment(rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5, light=0.2, random_erasing=0.4),
+    augment=Augment(
+        rotation=20, shear=5, shift=0.1, zoom=0.1, flip=0.5, blur=2, light=0.2, noise=10, random_erasing=0.4
+    ),
     view=SIZE,
 )
 
@@ -164,6 +166,23 @@ def test_light_changes_contrast_around_the_middle_grey_and_brightness() -> None:
     pictures = np.repeat(np.array([128, 100, 250], np.uint8), SIZE * SIZE).reshape(3, SIZE, SIZE)
     lit = distort(pictures, Extreme(), changed(NONE, light=0.25), SIZE)  # contrast * 1.25, brightness + 32
     assert [set(picture.ravel()) for picture in lit] == [{160}, {125}, {255}]
+
+
+def test_blur_takes_from_edges_and_noise_adds_grain() -> None:
+    random = np.random.default_rng
+    edge = np.zeros((400, SIZE, SIZE), np.uint8)
+    edge[:, :, SIZE // 2 :] = 200
+    blurred = distort(edge, random(1), changed(NONE, blur=2), SIZE).astype(float)
+    step = (blurred[:, :, SIZE // 2] - blurred[:, :, SIZE // 2 - 1]).mean(axis=1)
+    # Where the standard deviation is s, erf(0.5 / (s * sqrt(2))) of the step is left between the two middle pixels.
+    assert step.max() == 200
+    assert 0.19 * 200 < step.min() < 0.25 * 200
+    assert np.median(step) > 0.6 * 200, "half of them have less than a quarter of the largest"
+    grainy = distort(np.full((400, SIZE, SIZE), 128, np.uint8), random(1), changed(NONE, noise=16), SIZE).astype(float)
+    grain = grainy.std(axis=(1, 2))
+    assert 13 < grain.max() < 20
+    assert 3 < np.median(grain) < 5
+    assert grainy.mean() == pytest.approx(128, abs=0.2)
 
 
 def test_erase_hides_a_rectangle_under_the_mean() -> None:

@@ -251,7 +251,7 @@ def test_the_order_of_the_schema_stays() -> None:
     """
     assert (
         hashlib.sha256(" ".join(LEAVES).encode()).hexdigest()
-        == "17b4f82d7bb6d32e4d1d013c0ac84c600ab061fef4d9cfc2987f5b5316f96702"
+        == "57b2f9248987bd5159a9ad65692a0e2314ca34599c09278f345e221ca7bfc2f0"
     )
 
 

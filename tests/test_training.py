@@ -25,7 +25,7 @@ from stages import pretrain, transfer
 from stages.files.tables import read_table, write_table
 from stages.network import model
 from stages.network.backend import deterministic, keras
-from stages.network.inputs import Faces
+from stages.network.inputs import Faces, read_faces
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
 from stages.training import loop
@@ -57,8 +57,8 @@ SMALL: dict[str, Any] = {
         "precision": "float32",
         "mirror": True,
     },
-    "augment": {"rotation": 15, "shear": 5, "shift": 0.1, "zoom": 0.1, "flip": 0.5, "light": 0.2}
-    | {"random_erasing": 0.3},
+    "augment": {"rotation": 15, "shear": 5, "shift": 0.1, "zoom": 0.1, "flip": 0.5}
+    | {"blur": 1, "light": 0.2, "noise": 5, "random_erasing": 0.3},
     "pretrain": RECIPE
     | {"epochs": 12, "patience": 12, "lr": 0.01, "class_weight_power": 0.5, "teacher_share": 0.5}
     | {"weights": None, "teachers": []},
@@ -70,7 +70,7 @@ ONE_EPOCH = {"pretrain.epochs": 1, "finetune.epochs": 1}
 NETWORK = params.Model(
     **SMALL["model"] | {"input_size": 16, "dropout_odd": 0.1, "dropout_even": 0.1, "dropout_head": 0.1}
 )
-STILL = params.Augment(rotation=0, shear=0, shift=0, zoom=0, flip=0, light=0, random_erasing=0)
+STILL = params.Augment(rotation=0, shear=0, shift=0, zoom=0, flip=0, blur=0, light=0, noise=0, random_erasing=0)
 BRIEF = params.Pretrain(
     **SMALL["pretrain"] | {"epochs": 3, "patience": 3, "warmup": 0, "label_smoothing": 0, "mixup": 0}
 )
@@ -183,11 +183,11 @@ def workplace(folder: Path, values: dict[str, Any]) -> Path:
     return folder
 
 
-def start(stage: str, folder: Path, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+def start(stage: str, folder: Path, prefix: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", f"stages.{stage}"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -357,13 +357,23 @@ def test_extra_classes_are_learned_and_then_dropped(short: Path, run_stage: Run)
     assert run_stage("transfer") == ""
 
 
+def test_jax_trains_on_what_tensorflow_made_and_the_other_way_round(short: Path) -> None:
+    set_values(short, ONE_EPOCH | {"finetune.teacher_share": 0.5})
+    assert "epoch 1/1" in finish(start("transfer", short, KERAS_BACKEND="jax"))
+    net = model.for_training(params.Model(**SMALL["model"]), 2)
+    model.load_weights(net, short / "data/models/transfer.weights.h5")
+    csv, arrays = short / "data/csvs/korean/merged.csv", short / "data/arrays/korean"
+    loss = loop.validate(net, read_faces(csv, arrays, "validation", ["happy", "sad"]))["loss"]
+    assert loss == pytest.approx(figures_of(short, "transfer")["validation"]["loss"], abs=1e-5)
+
+
 def test_the_teacher_speaks_for_its_share_of_each_source(tmp_path: Path) -> None:
     faces = some_faces(tmp_path / "train.npy", 24)
     sources = [Source(faces, 3, np.ones(2, np.float32)), Source(faces, 5, np.ones(2, np.float32), 0.75)]
     net = network()
     net.get_layer("emotion").set_weights([np.zeros((6, 2)), np.log([0.9, 0.1])])  # says so of each picture
-    ((_, alone, _), *_) = loop.epoch_data(net, TrainingData(sources, faces, still), BRIEF, 0)
-    ((_, told, _), *_) = loop.epoch_data(net, TrainingData(sources, faces, still, net), BRIEF, 0)
+    _, alone, _ = next(loop.epoch_batches(TrainingData(sources, faces, still), BRIEF, 0))
+    _, told, _ = next(loop.epoch_batches(TrainingData(sources, faces, still, net), BRIEF, 0))
     assert np.array_equal(told[:3], alone[:3])
     assert np.allclose(told[3:], 0.25 * alone[3:] + 0.75 * np.array([0.9, 0.1]), atol=1e-6)
 

@@ -1,8 +1,12 @@
-"""TensorFlow and Keras, imported in one place: without start-up noise, and deterministic on request."""
+"""Keras and the library that computes for it: TensorFlow or, where KERAS_BACKEND=jax says so, JAX.
+
+Imported in one place: without start-up noise, with float32 that is float32, and deterministic on request.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -23,12 +27,21 @@ def _silent_stderr() -> Iterator[None]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _silent_stderr():
     import keras
-    import tensorflow as tf
 
-# It also warns of compiling the network again for the last, smaller batch, which is meant.
-tf.get_logger().setLevel("ERROR")
 # A GPU from Ampere on would multiply with 10 bits after the point: the forms of a model would differ by more than 1e-4.
-tf.config.experimental.enable_tensor_float_32_execution(False)
+tf: Any = None
+if keras.config.backend() == "tensorflow":
+    import tensorflow as tf  # type: ignore[no-redef]
+
+    # It also warns of compiling the network again for the last, smaller batch, which is meant.
+    tf.get_logger().setLevel("ERROR")
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+elif keras.config.backend() == "jax":
+    import jax
+
+    # What `deterministic` tells TensorFlow, JAX wants to hear before it computes anything.
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+    jax.config.update("jax_default_matmul_precision", "float32")  # type: ignore[no-untyped-call]
 
 __all__ = ["deterministic", "keras", "tf", "use_threads"]
 
@@ -38,10 +51,12 @@ def use_threads(count: int) -> None:
 
     It comes before the first network; afterwards TensorFlow takes no other number.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(count)
+    if tf:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
 
 
 def deterministic(seed: int) -> None:
-    """Seed Python, numpy and TensorFlow, and let TensorFlow use no operation whose result depends on timing."""
+    """Seed Python, numpy and Keras, and let TensorFlow use no operation whose result depends on timing."""
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if tf:
+        tf.config.experimental.enable_op_determinism()

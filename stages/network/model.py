@@ -8,7 +8,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 from tqdm import tqdm
 
-from stages.network.backend import keras
+from stages.network.backend import keras, tf
 from stages.network.inputs import Faces
 from stages.network.normalization import FusedBatchNormalization, plain
 from stages.runtime.errors import UserError, reading
@@ -22,12 +22,6 @@ PATIENCE = 2  # seconds until predictions show how far they are
 def for_training(settings: Model, classes: int) -> keras.Model:
     """The network that `model:` in params.yaml describes, with fresh weights; its input is what it looks at."""
     return vgg(settings, settings.input_size, classes, training=True)
-
-
-def for_teaching(settings: Model, classes: int) -> keras.Model:
-    """The same network for a teacher: it answers inside tf.data, which runs on the processor, GPU or not."""
-    with keras.device("cpu:0"):
-        return for_training(settings, classes)
 
 
 def for_prediction(settings: Model, size: int, classes: int, weights: Path) -> keras.Model:
@@ -49,7 +43,7 @@ def vgg(settings: Model, size: int, classes: int, training: bool) -> keras.Model
     `settings.mirror` the answer is the mean of the probabilities for the picture and its mirror image.
     """
     layers = keras.layers
-    normalization = FusedBatchNormalization if training else layers.BatchNormalization
+    normalization = FusedBatchNormalization if training and tf else layers.BatchNormalization
     precision = settings.precision if training else "float32"
     mirror = settings.mirror and not training
     inputs = keras.Input((size, size, 1), name="picture")

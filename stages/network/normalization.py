@@ -12,7 +12,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     training: a network that others load is built with Keras's own layer.
     """
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+    def call(self, inputs: Any, training: bool | None = None, mask: None = None) -> Any:
         """Normalize `inputs` and, in training, follow their mean and variance."""
         learning = bool(training) and self.trainable
         if training and not learning:

@@ -213,7 +213,9 @@ class Augment(Section):
     shift: float = Field(ge=0, le=0.5)
     zoom: float = Field(ge=0, le=0.5)
     flip: Share
+    blur: float = Field(ge=0, le=10)
     light: Share
+    noise: float = Field(ge=0, le=255)
     random_erasing: Share
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from stages.network.inputs import Faces
 
 Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # pictures, labels, weights
 
 
 def class_weights(label: np.ndarray, classes: int, power: float) -> np.ndarray:
@@ -51,7 +52,7 @@ class Source:
 
 def batches(
     sources: Sequence[Source], epoch: int, steps: int, seed: int, distort: Distort, mixup: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[Batch]:
     """The `steps` batches of `epoch`, a pure function of the arguments.
 
     Yields pictures uint8 (batch, size, size, 1), labels float32 (batch, classes), which are one-hot but for targets
@@ -82,9 +83,7 @@ def batches(
         yield picture[..., np.newaxis], label, weight
 
 
-def mix(
-    pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, other: np.ndarray, share: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mix(pictures: np.ndarray, labels: np.ndarray, weights: np.ndarray, other: np.ndarray, share: np.ndarray) -> Batch:
     """Lay over each picture another of the batch, and mix labels and weights alike (mixup; Zhang et al., 2018).
 
     Picture i keeps `share[i]` of itself, float32 (batch,), and the rest is the picture `other[i]`, int (batch,). Other

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from dvclive.live import Live
 
-from stages.network.backend import keras, tf
+from stages.network.backend import keras
 from stages.network.inputs import Faces
 from stages.network.model import predict
 from stages.runtime.errors import UserError
 from stages.runtime.params import Recipe
 from stages.training import checkpoint
-from stages.training.batches import Distort, Source, batches
+from stages.training.batches import Batch, Distort, Source, batches
 from stages.training.checkpoint import Record
 
 
@@ -67,7 +67,7 @@ def fit(network: keras.Model, data: TrainingData, recipe: Recipe, state: Path, c
 
 def _epoch(network: keras.Model, data: TrainingData, recipe: Recipe, epoch: int) -> Record:
     _seed_dropout(network, recipe.seed, epoch)
-    logs = network.fit(epoch_data(network, data, recipe, epoch), shuffle=False, verbose=0).history
+    logs = network.fit(epoch_batches(data, recipe, epoch), steps_per_epoch=data.steps, shuffle=False, verbose=0).history
     probability = predict(network, data.validation)
     if data.extra_classes:
         probability = probability[:, : -data.extra_classes]
@@ -84,30 +84,14 @@ def _epoch(network: keras.Model, data: TrainingData, recipe: Recipe, epoch: int)
     return {key: float(value) for key, value in record.items()}
 
 
-def epoch_data(network: keras.Model, data: TrainingData, recipe: Recipe, epoch: int) -> tf.data.Dataset:
-    """The batches of one epoch (see `batches`), made by a thread beside the one in which `network` learns."""
-    batch_size = sum(source.per_batch for source in data.sources)
-    signature = (
-        tf.TensorSpec((batch_size, *network.input_shape[1:]), tf.uint8),
-        tf.TensorSpec((batch_size, len(data.sources[0].class_weight)), tf.float32),
-        tf.TensorSpec((batch_size,), tf.float32),
-    )
-
-    def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return batches(data.sources, epoch, data.steps, recipe.seed, data.distort, recipe.mixup)
-
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    if (teacher := data.teacher) is not None:
-        shares = [[source.teacher_share] for source in data.sources for _ in range(source.per_batch)]
-        share = tf.constant(shares, tf.float32)
-        dataset = dataset.map(
-            lambda picture, label, weight: (
-                picture,
-                (1 - share) * label + share * teacher(picture, training=False),
-                weight,
-            )
-        )
-    return dataset.prefetch(4).apply(tf.data.experimental.assert_cardinality(data.steps))
+def epoch_batches(data: TrainingData, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    """The batches of one epoch (see `batches`); a teacher's answers are in the labels."""
+    shares = [source.teacher_share for source in data.sources for _ in range(source.per_batch)]
+    share = np.array(shares, np.float32)[:, np.newaxis]
+    for picture, label, weight in batches(data.sources, epoch, data.steps, recipe.seed, data.distort, recipe.mixup):
+        if data.teacher is not None:
+            label = (1 - share) * label + share * data.teacher.predict_on_batch(picture)
+        yield picture, label, weight
 
 
 def prepare(network: keras.Model, steps: int, recipe: Recipe) -> None:

@@ -11,7 +11,7 @@ from stages.training.presets import preset_of, weights_of
 def network(name: str, settings: params.Model, classes: int) -> keras.Model:
     """The network `name`, for what it looks at; of our own `settings` only the precision matters."""
     own = preset_of(name).model.model_copy(update={"precision": settings.precision})
-    result = model.for_teaching(own, classes)
+    result = model.for_training(own, classes)
     model.load_weights(result, weights_of(name))
     return result
 
