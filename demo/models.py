@@ -10,7 +10,7 @@ from stages.deployment.onnx_runtime import open_session
 from stages.evaluation.calibration import apply_temperature
 from stages.runtime.errors import UserError
 
-SHIPPED = Path("weights/fer2013_votes.onnx")
+SHIPPED = Path("weights/fer2013.onnx")
 # Where models are looked for: one's own before the one that is shipped, and that one beside a smaller one.
 PLACES = ((Path("data/export"),), (SHIPPED,), (Path("weights/fer2013_small.onnx"), SHIPPED))
 SURPRISED = ("surprised", "놀람")

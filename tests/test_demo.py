@@ -397,13 +397,13 @@ def test_a_folder_without_pictures(demo: Demo) -> None:
 
 
 def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"No model .* in data/export or weights/fer2013_votes\.onnx; make one with"):
+    with pytest.raises(UserError, match=r"No model .* in data/export or weights/fer2013\.onnx; make one with"):
         find_models()
     Path("weights").mkdir()
-    Path("weights/fer2013_votes.onnx").write_bytes(b"text")
-    with pytest.raises(UserError, match=r"fer2013_votes\.onnx is no ONNX model"):
+    Path("weights/fer2013.onnx").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"fer2013\.onnx is no ONNX model"):
         find_models()
-    for name in ("fer2013_votes", "other"):
+    for name in ("fer2013", "other"):
         Path(f"weights/{name}.onnx").write_bytes((model_folder / "after.onnx").read_bytes())
     assert [model.card.name for model in find_models()] == ["after"]
     assert [model.card.name for model in find_models(Path("weights/other.onnx"))] == ["after"]
@@ -414,14 +414,14 @@ def test_models_that_are_not_there_or_not_ours(place: Path, model_folder: Path) 
 
 
 def test_a_model_of_drawn_faces_only_if_there_is_no_other(place: Path, model_folder: Path) -> None:
-    for name, drawn in (("data/export/after.onnx", True), ("weights/fer2013_votes.onnx", False)):
+    for name, drawn in (("data/export/after.onnx", True), ("weights/fer2013.onnx", False)):
         Path(name).parent.mkdir(parents=True)
         copy = onnx.load(model_folder / "after.onnx")
         onnx.helper.set_model_props(copy, to_texts(changed(card(name), drawn=drawn)))
         onnx.save(copy, name)
-    assert [model.card.name for model in find_models()] == ["weights/fer2013_votes.onnx"]
+    assert [model.card.name for model in find_models()] == ["weights/fer2013.onnx"]
     assert [model.card.name for model in find_models(Path("data/export"))] == ["data/export/after.onnx"]
-    Path("weights/fer2013_votes.onnx").unlink()
+    Path("weights/fer2013.onnx").unlink()
     assert [model.card.name for model in find_models()] == ["data/export/after.onnx"]
 
 

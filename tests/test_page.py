@@ -621,23 +621,23 @@ def test_models_to_choose_and_what_they_call_surprise(
     open_page: Callable[..., Any], model_folder: Path, tmp_path: Path
 ) -> None:
     emotions = {"angry": "분노", "embarrassed": "당황", "sad": "슬픔"}
-    for path, drawn in (("data/export/before", True), ("data/export/after", True), ("weights/fer2013_votes", False)):
+    for path, drawn in (("data/export/before", True), ("data/export/after", True), ("weights/fer2013", False)):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         name = Path(path).name
-        copy = onnx.load(model_folder / ("after.onnx" if name == "fer2013_votes" else f"{name}.onnx"))
+        copy = onnx.load(model_folder / ("after.onnx" if name == "fer2013" else f"{name}.onnx"))
         recognised = {"fer2013": dict.fromkeys(emotions, 0.5)}
         taught = learned(emotions, {"angry": "angry", "surprise": "embarrassed", "sad": "sad"}, True, name == "after")
         values = {"emotions": emotions, "drawn": drawn, "recognised": recognised, "trained_on": taught}
         texts = to_texts(changed(card(name), **values))
         onnx.helper.set_model_props(copy, texts)
         onnx.save(copy, tmp_path / f"{path}.onnx")
-    shutil.copy(tmp_path / "weights/fer2013_votes.onnx", tmp_path / "weights/fer2013_small.onnx")
+    shutil.copy(tmp_path / "weights/fer2013.onnx", tmp_path / "weights/fer2013_small.onnx")
     with started(tmp_path) as server:
         page = open_page()
         page.goto(server.url)
         page.wait_for_selector("[data-ready]")
         assert page.inner_text("#choices").split("\n") == [
-            *("fer2013_votes", "Compare fer2013_votes and fer2013_votes", "Compare before transfer and after transfer")
+            *("fer2013", "Compare fer2013 and fer2013", "Compare before transfer and after transfer")
         ]
         assert page.inner_text("#emotions").split() == ["angry", "surprised", "sad"]
         assert not page.query_selector(".surprised[hidden]")

@@ -15,7 +15,7 @@ from demo import read_faces
 from stages.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
-MODEL = ROOT / "weights/fer2013_votes.onnx"
+MODEL = ROOT / "weights/fer2013.onnx"
 PAGE = (ROOT / "docs/use.md").read_text(encoding="utf-8")
 CALL, PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
@@ -44,7 +44,7 @@ def run(*command: str, folder: Path) -> str:
 
 def test_the_program_of_the_docs_answers_as_the_demo(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights/fer2013_votes.onnx").write_bytes(MODEL.read_bytes())
+    (tmp_path / "weights/fer2013.onnx").write_bytes(MODEL.read_bytes())
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     paths = [str(path) for path in sorted(photos.iterdir())]
     # -I: the repository is not on the path.
