@@ -69,9 +69,14 @@ def params_with(changes: dict[str, Any]) -> dict[str, Any]:
 PARAMS = params_with(CHANGES)
 
 
+# The files that take longest, so that no worker is left alone with one of them in the end. The first builds the tiny
+# pipeline, and the second keeps the other worker busy until it is there.
+FIRST = ("test_pipeline.py", "test_dask.py", "test_experiments.py", "test_training.py", "test_page.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the tests that build the tiny pipeline; it is there when another worker comes to test_experiments.py."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """Begin with the files in FIRST."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -114,7 +114,7 @@ def test_a_queued_grid_of_learning_rate_and_dropout(repository: Path) -> None:
             shown = done.loc[same, "transfer.validation.accuracy"].astype(float).iloc[0]
             assert shown == row.korean_validation
     assert printed.count("\n| ") == len(study) + 1
-    run(repository, "dvc", "repro", "report")
+    run(repository, "dvc", "repro", "--single-item", "report")
     page = (repository / "data/report/index.html").read_text(encoding="utf-8")
     assert '<section id="studies">' in page
     assert '<span class="soft">grid; data:' in page
