@@ -12,7 +12,15 @@ import numpy as np
 
 from stages.faces.box import Box
 from stages.synthetic.drawing import Light, Look, View, draw_face, project
-from stages.synthetic.populations import fer_expression, fer_look, korean_expression, korean_look
+from stages.synthetic.populations import (
+    FER_EXPRESSIONS,
+    FER_STRENGTH,
+    KOREAN_EXPRESSIONS,
+    KOREAN_STRENGTH,
+    expression,
+    fer_look,
+    korean_look,
+)
 
 FER_SIZE = 48
 FER_OVERSAMPLING = 3
@@ -35,7 +43,8 @@ def fer_picture(seed: int, number: int, emotion: str) -> np.ndarray:
         pitch=rng.normal(0, 0.08),
     )
     light = Light(rng.normal(0, 0.5), rng.uniform(-0.6, 0.1), rng.uniform(0.35, 0.75))
-    draw_face(picture, fer_look(rng), fer_expression(rng, emotion), view, light, rng)
+    look = fer_look(rng)
+    draw_face(picture, look, expression(rng, FER_EXPRESSIONS, emotion, FER_STRENGTH), view, light, rng)
     grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (FER_SIZE, FER_SIZE), interpolation=cv2.INTER_AREA)
     grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.3, 0.8))
     bright = (grey - 128.0) * rng.uniform(0.7, 1.15) + rng.uniform(95, 150)
@@ -94,7 +103,7 @@ def korean_photo(
     # Strangers first: they stand behind the person.
     for place, size in reversed(list(enumerate(faces))):
         look = sitter_look(seed, sitter(seed, STRANGERS + shot.number if place else shot.person))
-        action = korean_expression(rng, shot.emotion)
+        action = expression(rng, KOREAN_EXPRESSIONS, shot.emotion, KOREAN_STRENGTH)
         view = _selfie(rng, width, height, size, place, len(faces))
         draw_face(picture, look, action, view, light, rng)
         box = face_box(look, view)
