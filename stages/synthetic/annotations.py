@@ -24,7 +24,6 @@ def label_record(
     rng: np.random.Generator, filename: str, person: Sitter, emotion: str, place: str, box: Box, faults: dict[str, str]
 ) -> dict[str, Any]:
     """One record of a label file; `faults` names, by annotator, what is wrong with a box."""
-    votes = _votes(rng, emotion)
     record: dict[str, Any] = {
         "filename": filename,
         "gender": person.gender,
@@ -33,8 +32,10 @@ def label_record(
         "faceExp_uploader": emotion,
         "bg_uploader": place,
     }
-    for annotator, vote in zip("ABC", votes, strict=True):
-        fault = faults.get(annotator) or _chance_fault(rng)
+    for annotator, vote in zip("ABC", _votes(rng, emotion), strict=True):
+        fault = faults.get(annotator) or rng.choice(
+            ["zero", "missing", ""], p=(ZERO_AREA, LEFT_OUT, 1 - ZERO_AREA - LEFT_OUT)
+        )
         boxes = _boxes(_jittered(rng, box), fault)
         record[f"annot_{annotator}"] = ({"boxes": boxes} if boxes else {}) | {"faceExp": vote, "bg": place}
     return record
@@ -51,10 +52,6 @@ def _votes(rng: np.random.Generator, emotion: str) -> list[str]:
         return [*others[:2], emotion]
     votes = [most, most, most if rng.random() < UNANIMOUS else odd]
     return [str(vote) for vote in rng.permutation(votes)]
-
-
-def _chance_fault(rng: np.random.Generator) -> str:
-    return str(rng.choice(["zero", "missing", ""], p=(ZERO_AREA, LEFT_OUT, 1 - ZERO_AREA - LEFT_OUT)))
 
 
 def _jittered(rng: np.random.Generator, box: Box) -> Box:
@@ -78,6 +75,4 @@ def _boxes(box: Box, fault: str) -> dict[str, float] | None:
         case "off":
             left, top, right, bottom = 0.0, 0.0, (right - left) / 2, (bottom - top) / 2
     sides = {"maxX": right, "maxY": bottom, "minX": left, "minY": top}
-    if fault == "whole":
-        return {name: round(value) for name, value in sides.items()}
-    return {name: round(float(value), 4) for name, value in sides.items()}
+    return {name: round(float(value), None if fault == "whole" else 4) for name, value in sides.items()}

@@ -117,10 +117,10 @@ def korean_look(rng: np.random.Generator, male: bool, age: int) -> Look:
     return _look(rng, measures, _pick(rng, KOREAN_SKINS), hair, IRISES[1], male)
 
 
-def expression(
-    rng: np.random.Generator, ways: Mapping[str, Sequence[Units]], emotion: str, strength: Range
-) -> np.ndarray:
-    """Intensities of the action units, float (65,), 0..1: one showing of `emotion`, sometimes mixed with another."""
+def expression(rng: np.random.Generator, emotion: str) -> np.ndarray:
+    """One showing of `emotion`, a word of either side: intensities of the action units, float (65,), 0..1."""
+    fer = emotion in FER_EXPRESSIONS
+    ways, strength = (FER_EXPRESSIONS, FER_STRENGTH) if fer else (KOREAN_EXPRESSIONS, KOREAN_STRENGTH)
     action = _showing(rng, ways[emotion], strength)
     if rng.random() >= AMBIGUOUS:
         return action
