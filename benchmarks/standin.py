@@ -27,9 +27,8 @@ from stages.runtime import params
 from stages.runtime.errors import UserError, run
 from stages.synthetic.annotations import label_record
 from stages.synthetic.camera import Shot, sitter
-from stages.synthetic.fer2013_archive import add_file
 from stages.synthetic.korean_download import EMOTIONS, QUALITY, TRAINING, Delivery, Order, stem, write_deliveries
-from stages.synthetic.packing import jpeg
+from stages.synthetic.packing import DownloadInfo, jpeg
 
 SEED = 82
 SHARE = 1 / 3  # of the test pictures
@@ -60,7 +59,7 @@ def main() -> None:
     with zipfile.ZipFile(rest, "w") as target:
         for picture in pictures:
             if not is_chosen(picture) and picture.id not in left_out:
-                add_file(target, f"{picture.id}.jpg", content(arguments.archive, picture))
+                target.writestr(DownloadInfo(f"{picture.id}.jpg"), content(arguments.archive, picture))
     print(f"{len(chosen):,} pictures distorted, {len(left_out):,} of the train folder that resemble one left out")
     print(f"data.fer2013={rest.resolve()}\ndata.korean={korean.resolve()}")
 

@@ -23,6 +23,7 @@ from stages.runtime import engine, params
 from stages.runtime.errors import UserError, run
 from stages.runtime.replacing import replacing
 from stages.synthetic import fer2013_archive, korean_download
+from stages.synthetic.packing import DownloadInfo
 
 FER_ARCHIVE = Path("data/sample/fer2013/archive.zip")
 KOREAN_FOLDER = Path("data/sample/korean")
@@ -46,7 +47,7 @@ def draw_fer2013(archive: Path, sample: params.Sample, runtime: params.Runtime) 
     drawn = engine.ordered_map(partial(fer2013_archive.draw_files, sample.seed), batches(shown, FER_BATCH), runtime)
     with replacing(archive) as file, zipfile.ZipFile(file, "w") as target:
         for path, data in chain.from_iterable(drawn):
-            fer2013_archive.add_file(target, path, data)
+            target.writestr(DownloadInfo(path), data)
 
 
 def draw_korean(folder: Path, emotions: Sequence[str], sample: params.Sample, runtime: params.Runtime) -> None:
@@ -57,9 +58,8 @@ def draw_korean(folder: Path, emotions: Sequence[str], sample: params.Sample, ru
         raise UserError(f"params.yaml: emotions has {', '.join(sorted(unknown))}, but AI-Hub 82 knows only {known}.")
     if folder.exists():
         shutil.rmtree(folder)
-    total = sum(1 for _ in korean_download.orders(emotions, sample.people, sample.sessions, sample.shots))
-    orders = korean_download.orders(emotions, sample.people, sample.sessions, sample.shots)
-    shown = tqdm(orders, "Korean side", total, unit="photo", mininterval=1)
+    orders = partial(korean_download.orders, emotions, sample.people, sample.sessions, sample.shots)
+    shown = tqdm(orders(), "Korean side", sum(1 for _ in orders()), unit="photo", mininterval=1)
     draw = partial(korean_download.draw_orders, sample.seed, (sample.megapixels_low, sample.megapixels_high))
     drawn = engine.ordered_map(draw, batches(shown, KOREAN_BATCH), runtime)
     korean_download.write_deliveries(folder, chain.from_iterable(drawn), sample.people)

@@ -16,15 +16,14 @@ VOTES = ("기쁨", "당황", "분노", "슬픔", "중립", "불안", "상처", U
 # How often the annotators' majority is the uploader's emotion, and how often a majority is unanimous.
 MAJORITY = {"기쁨": 0.92, "당황": 0.72, "분노": 0.62, "슬픔": 0.56, "중립": 0.96, "불안": 0.5, "상처": 0.5}
 UNANIMOUS = 0.6
-# A box is right but for these shares: its area is zero, or it is left out.
-ZERO_AREA, LEFT_OUT = 0.0002, 0.001
+# What is wrong with a box: in these shares its area is zero, or it is left out.
+FAULTS = {"zero": 0.0002, "missing": 0.001, "": 0.9988}
 
 
 def label_record(
     rng: np.random.Generator, filename: str, person: Sitter, emotion: str, place: str, box: Box, faults: dict[str, str]
 ) -> dict[str, Any]:
     """One record of a label file; `faults` names, by annotator, what is wrong with a box."""
-    votes = _votes(rng, emotion)
     record: dict[str, Any] = {
         "filename": filename,
         "gender": person.gender,
@@ -33,9 +32,9 @@ def label_record(
         "faceExp_uploader": emotion,
         "bg_uploader": place,
     }
-    for annotator, vote in zip("ABC", votes, strict=True):
-        fault = faults.get(annotator) or _chance_fault(rng)
-        boxes = _boxes(_jittered(rng, box), fault)
+    for annotator, vote in zip("ABC", _votes(rng, emotion), strict=True):
+        fault = faults.get(annotator) or rng.choice(list(FAULTS), p=list(FAULTS.values()))
+        boxes = _boxes(rng, box, fault)
         record[f"annot_{annotator}"] = ({"boxes": boxes} if boxes else {}) | {"faceExp": vote, "bg": place}
     return record
 
@@ -53,19 +52,12 @@ def _votes(rng: np.random.Generator, emotion: str) -> list[str]:
     return [str(vote) for vote in rng.permutation(votes)]
 
 
-def _chance_fault(rng: np.random.Generator) -> str:
-    return str(rng.choice(["zero", "missing", ""], p=(ZERO_AREA, LEFT_OUT, 1 - ZERO_AREA - LEFT_OUT)))
+def _boxes(rng: np.random.Generator, box: Box, fault: str) -> dict[str, float] | None:
+    """The box as another annotator draws it: each side moved by about a fiftieth of the height.
 
-
-def _jittered(rng: np.random.Generator, box: Box) -> Box:
-    """The box as another annotator draws it: each side moved by about a fiftieth of the height."""
-    left, top, right, bottom = rng.normal(0, 0.02, 4) * (box.bottom - box.top)
-    return Box(box.left + left, box.top + top, box.right + right, box.bottom + bottom)
-
-
-def _boxes(box: Box, fault: str) -> dict[str, float] | None:
-    """Pixels in the upright picture, in the order in which the real records have them."""
-    left, top, right, bottom = box.left, box.top, box.right, box.bottom
+    Pixels in the upright picture, in the order in which the real records have them.
+    """
+    left, top, right, bottom = np.array(box) + rng.normal(0, 0.02, 4) * (box.bottom - box.top)
     match fault:
         case "missing":
             return None
@@ -78,6 +70,4 @@ def _boxes(box: Box, fault: str) -> dict[str, float] | None:
         case "off":
             left, top, right, bottom = 0.0, 0.0, (right - left) / 2, (bottom - top) / 2
     sides = {"maxX": right, "maxY": bottom, "minX": left, "minY": top}
-    if fault == "whole":
-        return {name: round(value) for name, value in sides.items()}
-    return {name: round(float(value), 4) for name, value in sides.items()}
+    return {name: round(float(value), None if fault == "whole" else 4) for name, value in sides.items()}

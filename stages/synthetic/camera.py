@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.faces.box import Box
 from stages.synthetic.drawing import Light, Look, View, draw_face, project
-from stages.synthetic.populations import fer_expression, fer_look, korean_expression, korean_look
+from stages.synthetic.populations import expression, fer_look, korean_look
 
 FER_SIZE = 48
 FER_OVERSAMPLING = 3
@@ -35,7 +35,7 @@ def fer_picture(seed: int, number: int, emotion: str) -> np.ndarray:
         pitch=rng.normal(0, 0.08),
     )
     light = Light(rng.normal(0, 0.5), rng.uniform(-0.6, 0.1), rng.uniform(0.35, 0.75))
-    draw_face(picture, fer_look(rng), fer_expression(rng, emotion), view, light, rng)
+    draw_face(picture, fer_look(rng), expression(rng, emotion), view, light, rng)
     grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (FER_SIZE, FER_SIZE), interpolation=cv2.INTER_AREA)
     grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.3, 0.8))
     bright = (grey - 128.0) * rng.uniform(0.7, 1.15) + rng.uniform(95, 150)
@@ -94,11 +94,13 @@ def korean_photo(
     # Strangers first: they stand behind the person.
     for place, size in reversed(list(enumerate(faces))):
         look = sitter_look(seed, sitter(seed, STRANGERS + shot.number if place else shot.person))
-        action = korean_expression(rng, shot.emotion)
+        action = expression(rng, shot.emotion)
         view = _selfie(rng, width, height, size, place, len(faces))
         draw_face(picture, look, action, view, light, rng)
         box = face_box(look, view)
-    return _grain(rng, cv2.LUT(picture, tone)), box
+    # A sensor's noise, alike in the three colours.
+    noise = cv2.merge([rng.integers(0, 9, (height, width), dtype=np.uint8)] * 3)
+    return cv2.subtract(cv2.add(cv2.LUT(picture, tone), noise), np.full(3, 4.0)), box
 
 
 def face_box(look: Look, view: View) -> Box:
@@ -155,10 +157,3 @@ def _tone(rng: np.random.Generator) -> np.ndarray:
     levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.8, 1.35)
     tint = rng.uniform(0.75, 1.0) * rng.uniform(0.92, 1.06, 3)
     return np.clip(255 * levels * tint + rng.uniform(0, 25), 0, 255).astype(np.uint8)[None]
-
-
-def _grain(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """The picture with a sensor's noise, alike in the three colours."""
-    noise = rng.integers(0, 9, picture.shape[:2], dtype=np.uint8)
-    noisy = cv2.add(picture, cv2.merge([noise] * 3))
-    return np.asarray(cv2.subtract(noisy, np.full(3, 4.0)), np.uint8)

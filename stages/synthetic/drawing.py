@@ -10,6 +10,7 @@ inner and outer brow raiser, 4 brow lowerer, 5 upper lid raiser, 6 cheek raiser,
 26 jaw drop, 43 eyes closed, 61 to 64 eyes to the left, right, up, down.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,10 +20,11 @@ ACTION_UNITS = 65
 SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 # The shading of a face is computed on a coarse grid over this part of the face, then stretched onto the picture.
-GRID_LEFT, GRID_TOP, GRID_RIGHT, GRID_BOTTOM = -1.5, -1.5, 1.5, 2.1
 GRID_DENSITY = 40  # grid points for each unit
+GRID_X, GRID_Y = np.arange(-1.5, 1.5, 1 / GRID_DENSITY), np.arange(-1.5, 2.1, 1 / GRID_DENSITY)
+GRID_START = GRID_X[0], GRID_Y[0]
 
-Colour = tuple[float, float, float]
+Colour = Sequence[float]
 
 BLACK: Colour = (28, 22, 20)
 WHITE: Colour = (226, 232, 236)
@@ -119,9 +121,9 @@ class Pen:
         thickness = max(1, round(width * self.view.scale))
         cv2.polylines(self.picture, [self.pixels(points)], False, colour, thickness, cv2.LINE_AA, SHIFT)
 
-    def loop(self, points: np.ndarray, colour: Colour, width: float) -> None:
-        """Draw a closed line."""
-        self.line(np.concatenate([points, points[:1]]), colour, width)
+    def band(self, x: np.ndarray, top: np.ndarray, bottom: np.ndarray, colour: Colour) -> None:
+        """Fill between two lines that have their points at the same `x`; each (n,) units."""
+        self.fill(np.stack([np.r_[x, x[::-1]], np.r_[top, bottom[::-1]]], axis=1), colour)
 
 
 def draw_face(
@@ -145,16 +147,13 @@ def draw_face(
 
 def shade(colour: Colour, factor: float) -> Colour:
     """A colour made darker (factor below 1) or lighter."""
-    blue, green, red = (min(255.0, channel * factor) for channel in colour)
-    return blue, green, red
+    return [min(255.0, channel * factor) for channel in colour]
 
 
-def _curve(points: list[tuple[float, float]], steps: int = 6) -> np.ndarray:
-    """A closed smooth curve (Catmull-Rom) through `points`: (len(points) * steps, 2)."""
-    knots = np.array(points)
-    before, after, beyond = (np.roll(knots, shift, axis=0) for shift in (1, -1, -2))
-    t = (np.arange(steps) / steps)[None, :, None]
-    k0, k1, k2, k3 = (k[:, None, :] for k in (before, knots, after, beyond))
+def _curve(points: list[tuple[float, float]]) -> np.ndarray:
+    """A closed smooth curve (Catmull-Rom) through `points`: (len(points) * 6, 2)."""
+    t = (np.arange(6) / 6)[None, :, None]
+    k0, k1, k2, k3 = (np.roll(points, shift, axis=0)[:, None] for shift in (1, 0, -1, -2))
     bend = 2 * k1 + (k2 - k0) * t + (2 * k0 - 5 * k1 + 4 * k2 - k3) * t**2 + (3 * k1 - k0 - 3 * k2 + k3) * t**3
     return np.asarray(bend / 2).reshape(-1, 2)
 
@@ -176,60 +175,26 @@ def _mirrored(right_half: list[tuple[float, float]]) -> np.ndarray:
     return _curve([*right_half, *[(-x, y) for x, y in reversed(right_half) if x]])
 
 
-def _chin(look: Look, action: np.ndarray) -> float:
-    return look.chin + 0.16 * float(action[26]) - 0.03 * float(action[17])
-
-
 def _face_outline(look: Look, action: np.ndarray) -> np.ndarray:
-    chin, top = _chin(look, action), look.hairline - 0.15
-    return _mirrored(
-        [
-            (0, top),
-            (0.6, top + 0.15),
-            (0.94, -0.55),
-            (1, 0),
-            (0.97, 0.45),
-            (look.jaw, 0.98),
-            (look.jaw * 0.62, chin - 0.2),
-            (0.16, chin),
-            (0, chin + 0.01),
-        ]
-    )
+    chin = look.chin + 0.16 * float(action[26]) - 0.03 * float(action[17])
+    top, jaw = look.hairline - 0.15, look.jaw
+    skull = [(0, top), (0.6, top + 0.15), (0.94, -0.55), (1, 0), (0.97, 0.45)]
+    return _mirrored([*skull, (jaw, 0.98), (jaw * 0.62, chin - 0.2), (0.16, chin), (0, chin + 0.01)])
 
 
 def _draw_hair_behind(pen: Pen, look: Look) -> None:
     wide, end = 1.1 * look.hair_volume, look.hair_length
-    outline = [
-        (0, look.hairline - 0.3),
-        (wide, -0.25),
-        (wide, (end - 0.25) / 2),
-        (wide - 0.12, end),
-        (0.5, end + 0.05),
-        (0, end),
-    ]
-    pen.fill(_mirrored(outline), shade(look.hair, 0.7))
+    outline = [(0, look.hairline - 0.3), (wide, -0.25), (wide, (end - 0.25) / 2), (wide - 0.12, end)]
+    pen.fill(_mirrored([*outline, (0.5, end + 0.05), (0, end)]), shade(look.hair, 0.7))
 
 
 def _draw_shoulders(pen: Pen, look: Look) -> None:
-    chin, neck = look.chin, 0.55 * look.jaw
-    pen.fill(
-        np.array([(-neck, 0.9), (neck, 0.9), (neck + 0.08, chin + 0.6), (-neck - 0.08, chin + 0.6)]),
-        shade(look.skin, 0.66),
-    )
-    pen.fill(
-        _curve(
-            [
-                (-neck, chin + 0.32),
-                (0, chin + 0.55),
-                (neck, chin + 0.32),
-                (1.9, chin + 0.75),
-                (2.3, chin + 3),
-                (-2.3, chin + 3),
-                (-1.9, chin + 0.75),
-            ]
-        ),
-        look.clothes,
-    )
+    chin, half = look.chin, 0.55 * look.jaw
+    neck = [(-half, 0.9), (half, 0.9), (half + 0.08, chin + 0.6), (-half - 0.08, chin + 0.6)]
+    pen.fill(np.array(neck), shade(look.skin, 0.66))
+    collar = [(-half, chin + 0.32), (0, chin + 0.55), (half, chin + 0.32)]
+    shoulders = [(1.9, chin + 0.75), (2.3, chin + 3), (-2.3, chin + 3), (-1.9, chin + 0.75)]
+    pen.fill(_curve([*collar, *shoulders]), look.clothes)
 
 
 def _draw_skin(pen: Pen, look: Look, action: np.ndarray, light: Light) -> None:
@@ -239,11 +204,9 @@ def _draw_skin(pen: Pen, look: Look, action: np.ndarray, light: Light) -> None:
     left, top, width, height = cv2.boundingRect(np.concatenate(polygons) >> SHIFT)
     left, top, right, bottom = max(left, 0), max(top, 0), left + width + 1, top + height + 1
     area = pen.picture[top:bottom, left:right]
-    if not area.size:
-        return
     mask = np.zeros(area.shape[:2], np.uint8)
     for polygon in polygons:
-        cv2.fillPoly(mask, [polygon - np.array([left, top], np.int32) * (1 << SHIFT)], 255, cv2.LINE_AA, SHIFT)
+        cv2.fillPoly(mask, [polygon], 255, cv2.LINE_AA, SHIFT, (-left << SHIFT, -top << SHIFT))
     shading = _stretch(_shading(look, action, light), pen.view, left, top, area.shape[:2])
     skin = cv2.merge([shading * channel for channel in look.skin])
     cover = cv2.merge([mask.astype(np.float32) / 255] * 3)
@@ -253,7 +216,7 @@ def _draw_skin(pen: Pen, look: Look, action: np.ndarray, light: Light) -> None:
 def _stretch(grid: np.ndarray, view: View, left: int, top: int, shape: tuple[int, ...]) -> np.ndarray:
     """The part of the picture at (left, top) of this shape, filled from the shading grid: float32."""
     corners = np.array([(-0.6, 0), (0.6, 0), (0, 1)], np.float32)
-    on_grid = (corners - np.array([GRID_LEFT, GRID_TOP], np.float32)) * GRID_DENSITY
+    on_grid = (corners - np.array(GRID_START, np.float32)) * GRID_DENSITY
     on_picture = (project(corners, view) - (left, top)).astype(np.float32)
     matrix = cv2.getAffineTransform(on_grid.astype(np.float32), on_picture)
     return cv2.warpAffine(grid, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -261,14 +224,12 @@ def _stretch(grid: np.ndarray, view: View, left: int, top: int, shape: tuple[int
 
 def _shading(look: Look, action: np.ndarray, light: Light) -> np.ndarray:
     """How bright each point of the shading grid is, around 1: float32 (rows, columns)."""
-    x = np.arange(GRID_LEFT, GRID_RIGHT, 1 / GRID_DENSITY)
-    y = np.arange(GRID_TOP, GRID_BOTTOM, 1 / GRID_DENSITY)
-    normal_x, normal_y = np.clip(x / 1.25, -0.9, 0.9)[None, :], np.clip((y - 0.15) / 2.1, -0.8, 0.8)[:, None]
+    normal_x, normal_y = np.clip(GRID_X / 1.25, -0.9, 0.9), np.clip((GRID_Y[:, None] - 0.15) / 2.1, -0.8, 0.8)
     normal_z = np.sqrt(np.maximum(1 - normal_x**2 - normal_y**2, 0.02))
     lambert = np.maximum(normal_x * light.x + normal_y * light.y + normal_z, 0) / np.sqrt(1 + light.x**2 + light.y**2)
     blobs = np.array(_blobs(look, action)).T
-    across = np.exp(-(((x[:, None] - blobs[0]) / blobs[2]) ** 2))
-    down = np.exp(-(((y[:, None] - blobs[1]) / blobs[3]) ** 2))
+    across = np.exp(-(((GRID_X[:, None] - blobs[0]) / blobs[2]) ** 2))
+    down = np.exp(-(((GRID_Y[:, None] - blobs[1]) / blobs[3]) ** 2))
     relief = (down * blobs[4]) @ across.T
     creases = _creases(look, action).astype(np.float64) / 255
     grid = (light.ambient + (1.12 - light.ambient) * lambert) * (1 + relief) * (1 - 0.55 * creases)
@@ -305,11 +266,9 @@ def _blobs(look: Look, action: np.ndarray) -> list[tuple[float, float, float, fl
 
 def _creases(look: Look, action: np.ndarray) -> np.ndarray:
     """The folds of the skin on the shading grid: uint8 (rows, columns), 255 for the deepest."""
-    rows = len(np.arange(GRID_TOP, GRID_BOTTOM, 1 / GRID_DENSITY))
-    columns = len(np.arange(GRID_LEFT, GRID_RIGHT, 1 / GRID_DENSITY))
-    grid = np.zeros((rows, columns), np.uint8)
+    grid = np.zeros((len(GRID_Y), len(GRID_X)), np.uint8)
     for points, depth in _fold_lines(look, action):
-        pixels = (np.array(points) - (GRID_LEFT, GRID_TOP)) * GRID_DENSITY * (1 << SHIFT)
+        pixels = (np.array(points) - GRID_START) * GRID_DENSITY * (1 << SHIFT)
         level = 255 * min(1.0, max(0.0, depth))
         cv2.polylines(grid, [np.rint(pixels).astype(np.int32)], False, level, 2, cv2.LINE_AA, SHIFT)
     return cv2.GaussianBlur(grid, (3, 3), 0)
@@ -323,23 +282,20 @@ def _fold_lines(look: Look, action: np.ndarray) -> list[tuple[list[tuple[float, 
     lines = [([(-0.5, y + 0.04), (-0.2, y), (0.2, y), (0.5, y + 0.04)], raised) for y in (-0.86, -0.72)]
     lines += [([(-0.1, y), (0.1, y)], 0.9 * action[9]) for y in (0.06, 0.14)]
     for side in (-1, 1):
+        cheek = [(side * wing, tip - 0.06), (side * (wing + 0.13), tip + 0.14), (side * corner, mouth - 0.06)]
+        below = [(side * (corner - 0.1), mouth + 0.1), (side * (corner - 0.06), mouth + 0.24)]
         lines += [
             ([(side * 0.07, -0.38), (side * 0.06, -0.2)], 0.2 * age + 0.9 * action[4]),
-            (
-                [(side * wing, tip - 0.06), (side * (wing + 0.13), tip + 0.14), (side * corner, mouth - 0.06)],
-                0.12 + 0.35 * age + 0.55 * action[12] + 0.6 * action[9],
-            ),
+            (cheek, 0.12 + 0.35 * age + 0.55 * action[12] + 0.6 * action[9]),
             ([(side * 0.74, -0.02), (side * 0.86, -0.08)], 0.3 * age + 0.6 * action[6]),
             ([(side * 0.74, 0.05), (side * 0.87, 0.06)], 0.25 * age + 0.6 * action[6]),
-            (
-                [(side * (corner - 0.1), mouth + 0.1), (side * (corner - 0.06), mouth + 0.24)],
-                0.3 * age + 0.5 * action[15],
-            ),
+            (below, 0.3 * age + 0.5 * action[15]),
         ]
     return lines
 
 
 def _draw_eye(pen: Pen, look: Look, action: np.ndarray, side: int) -> None:
+    """The white, then iris, pupil and glint, cut off where the lids cover them, then the edges of the lids."""
     shut = 1 - action[43]
     upper = look.eye_open * (1 + 0.75 * action[5] - 0.4 * action[7] - 0.28 * action[6] - 0.3 * action[64]) * shut
     lower = look.eye_open * (0.75 + 0.15 * action[5] - 0.35 * action[7] - 0.45 * action[6]) * shut
@@ -347,28 +303,21 @@ def _draw_eye(pen: Pen, look: Look, action: np.ndarray, side: int) -> None:
     x = side * (look.eye_distance + look.eye_width * t)
     corners = -look.eye_slant * t
     lid, rim = corners - upper * (1 - t**2), corners + lower * (1 - np.abs(t) ** 2.5)
-    pen.fill(np.stack([np.r_[x, x[::-1]], np.r_[lid, rim[::-1]]], axis=1), WHITE)
-    _draw_iris(pen, look, action, side, x, lid, rim)
-    pen.line(np.stack([x, rim], axis=1), shade(look.skin, 0.55), 0.014)
-    pen.line(np.stack([x, lid], axis=1), BLACK, 0.036)
-    fold = corners - 0.06 - (upper + 0.02 * action[5]) * (1 - t**2)
-    pen.line(np.stack([x, fold], axis=1)[2:], shade(look.skin, 0.9 - 0.35 * look.lid_fold), 0.016)
-
-
-def _draw_iris(
-    pen: Pen, look: Look, action: np.ndarray, side: int, x: np.ndarray, lid: np.ndarray, rim: np.ndarray
-) -> None:
-    """Iris, pupil and glint, cut off where the lids (their heights at `x`) cover them."""
-    centre_x = side * look.eye_distance + 0.1 * float(action[62] - action[61])
-    centre_y = -0.015 + 0.06 * float(action[64] - action[63])
+    pen.band(x, lid, rim, WHITE)
+    iris_x = side * look.eye_distance + 0.1 * float(action[62] - action[61])
+    iris_y = -0.015 + 0.06 * float(action[64] - action[63])
     order = np.argsort(x)
     for radius, colour in ((0.115, shade(look.iris, 0.6)), (0.1, look.iris), (0.05, BLACK)):
-        disc = _ellipse(centre_x, centre_y, radius, radius)
+        disc = _ellipse(iris_x, iris_y, radius, radius)
         above, below = (np.interp(disc[:, 0], x[order], edge[order]) for edge in (lid, rim))
         disc[:, 1] = np.clip(disc[:, 1], above, np.maximum(above, below))
         pen.fill(disc, colour)
     if action[43] < 0.5:
-        pen.fill(_ellipse(centre_x + 0.03, centre_y - 0.035, 0.02, 0.02, 8), WHITE)
+        pen.fill(_ellipse(iris_x + 0.03, iris_y - 0.035, 0.02, 0.02, 8), WHITE)
+    pen.line(np.stack([x, rim], axis=1), shade(look.skin, 0.55), 0.014)
+    pen.line(np.stack([x, lid], axis=1), BLACK, 0.036)
+    fold = corners - 0.06 - (upper + 0.02 * action[5]) * (1 - t**2)
+    pen.line(np.stack([x, fold], axis=1)[2:], shade(look.skin, 0.9 - 0.35 * look.lid_fold), 0.016)
 
 
 def _draw_brow(pen: Pen, look: Look, action: np.ndarray, side: int) -> None:
@@ -376,16 +325,10 @@ def _draw_brow(pen: Pen, look: Look, action: np.ndarray, side: int) -> None:
     x = look.eye_distance - 0.27 - 0.06 * action[4] + (0.58 + 0.04 * action[4]) * t
     inner = -0.15 * action[1] + 0.14 * action[4] + 0.05 * action[9]
     outer = -0.15 * action[2] + 0.03 * action[4]
-    y = (
-        -look.brow_height
-        - look.brow_tilt * (t - 0.5)
-        - look.brow_arch * np.sin(np.pi * t**1.3)
-        + inner * (1 - t) ** 1.4
-        + outer * t
-    )
+    rest = -look.brow_height - look.brow_tilt * (t - 0.5) - look.brow_arch * np.sin(np.pi * t**1.3)
+    y = rest + inner * (1 - t) ** 1.4 + outer * t
     half = look.brow_thickness / 2 * np.minimum(1 - 0.75 * t**2, 0.5 + 4 * t)
-    points = np.stack([np.r_[x, x[::-1]] * side, np.r_[y - half, (y + half)[::-1]]], axis=1)
-    pen.fill(points, shade(look.hair, 0.75))
+    pen.band(x * side, y - half, y + half, shade(look.hair, 0.75))
 
 
 def _draw_nose(pen: Pen, look: Look, action: np.ndarray) -> None:
@@ -414,13 +357,11 @@ def _draw_mouth(pen: Pen, look: Look, action: np.ndarray) -> None:
     cupid = 0.85 + 0.35 * np.abs(t) * (np.abs(t) < 0.45)
     top, bottom = upper - thick * 0.8 * bow * cupid, lower + thick * 1.1 * bow**0.8
     x = wide * t
-    pen.fill(np.stack([np.r_[x, x[::-1]], np.r_[top, upper[::-1]]], axis=1), shade(look.lip, 0.85))
-    pen.fill(np.stack([np.r_[x, x[::-1]], np.r_[lower, bottom[::-1]]], axis=1), look.lip)
+    pen.band(x, top, upper, shade(look.lip, 0.85))
+    pen.band(x, lower, bottom, look.lip)
     if gap > 0.03:
-        inside = np.stack([np.r_[x, x[::-1]], np.r_[upper, lower[::-1]]], axis=1)
-        pen.fill(inside, (45, 32, 70))
-        teeth = np.minimum(upper + 0.1 * bow, lower)
-        pen.fill(np.stack([np.r_[x, x[::-1]] * 0.88, np.r_[upper, teeth[::-1]]], axis=1), WHITE)
+        pen.band(x, upper, lower, (45, 32, 70))
+        pen.band(x * 0.88, upper, np.minimum(upper + 0.1 * bow, lower), WHITE)
     pen.line(np.stack([x, upper], axis=1), shade(look.lip, 0.42), 0.022)
 
 
@@ -443,6 +384,7 @@ def _draw_hair(pen: Pen, look: Look, rng: np.random.Generator) -> None:
 def _draw_glasses(pen: Pen, look: Look) -> None:
     frame = (40, 36, 34)
     for side in (-1, 1):
-        pen.loop(_ellipse(side * look.eye_distance, 0.02, 0.33, look.glasses), frame, 0.03)
+        rim = _ellipse(side * look.eye_distance, 0.02, 0.33, look.glasses)
+        pen.line(np.concatenate([rim, rim[:1]]), frame, 0.03)
         pen.line(np.array([(side * (look.eye_distance + 0.33), 0), (side * 1.02, -0.02)]), frame, 0.03)
     pen.line(np.array([(0.33 - look.eye_distance, 0), (look.eye_distance - 0.33, 0)]), frame, 0.03)

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby, product
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +37,6 @@ BACKGROUNDS = (
     "숙박 및 거주공간",
 )
 TRAINING, VALIDATION = "Training", "Validation"
-SPLITS = (TRAINING, VALIDATION)
 FIRST_SESSION = datetime(2020, 12, 1)
 QUALITY = 85
 WITH_MARK = (TRAINING, "분노")  # the one label file that begins with a byte order mark
@@ -106,26 +106,16 @@ def layout(split: str, emotion: str) -> Layout:
             added = f"01.데이터/1.Training/원천데이터_0114_add/{photos}_03.zip"
             return replace(usual, photos=(*usual.photos, f"{split}/{photos}_02.zip", added))
         case "기쁨", "Validation":
-            newer = "01.데이터/2.Validation"
-            return Layout(
-                f"{newer}/라벨링데이터_231004_add/{labels}.zip", (f"{newer}/원천데이터_0114_add/{photos}.zip",)
-            )
+            labels = f"01.데이터/2.Validation/라벨링데이터_231004_add/{labels}.zip"
+            return Layout(labels, (f"01.데이터/2.Validation/원천데이터_0114_add/{photos}.zip",))
         case "당황", "Training":
             return replace(usual, rename=lambda name: f"EMOIMG_{emotion}_{short}_01/{name}")
         case "슬픔", "Validation":
-            return Layout(_nfd(f"{split}/{_bare(labels)}"), (_nfd(f"{split}/{_bare(photos)}"),), _nfd)
+            nfd = partial(unicodedata.normalize, "NFD")  # as macOS stores a name
+            return Layout(nfd(f"{split}/라벨EMOIMG_슬픔_VALID"), (nfd(f"{split}/원천EMOIMG_슬픔_VALID"),), nfd)
         case "중립", "Validation":
             return replace(usual, photos=(f"{split}/{emotion}",), rename=lambda name: name.replace("&", "_"))
     return usual
-
-
-def _bare(name: str) -> str:
-    return name.replace("[", "").replace("]", "")
-
-
-def _nfd(name: str) -> str:
-    """As macOS stores a name."""
-    return unicodedata.normalize("NFD", name)
 
 
 def orders(emotions: Sequence[str], people: int, sessions: int, shots: int) -> Iterator[Order]:
@@ -145,7 +135,7 @@ def orders(emotions: Sequence[str], people: int, sessions: int, shots: int) -> I
 
 def _plain_orders(emotions: Sequence[str], people: int, sessions: int, shots: int) -> Iterator[Order]:
     most = sessions + len(EMOTIONS)
-    for split, emotion, person in product(SPLITS, EMOTIONS, range(people)):
+    for split, emotion, person in product((TRAINING, VALIDATION), EMOTIONS, range(people)):
         for session in _sessions(split, emotion, emotions, person, sessions):
             for position in range(1, shots + 1):
                 serial = person * most + session
@@ -203,8 +193,7 @@ def write_deliveries(folder: Path, deliveries: Iterable[Delivery], people: int) 
 def _write_group(folder: Path, split: str, emotion: str, group: Iterable[Delivery], people: int) -> None:
     """Write the labels and photos of one emotion and split; the first photo lies in each of its archives."""
     where = layout(split, emotion)
-    kind = {TRAINING: "training", VALIDATION: "validation"}[split]
-    label_file = where.rename(f"img_emotion_{kind}_data({emotion}).json")
+    label_file = where.rename(f"img_emotion_{split.lower()}_data({emotion}).json")
     first = None
     separator = codecs.BOM_UTF8 + b"[" if (split, emotion) == WITH_MARK else b"["
     with open_store(folder / where.labels) as open_labels, open_labels(label_file) as labels:

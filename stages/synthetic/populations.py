@@ -13,74 +13,42 @@ import numpy as np
 from stages.synthetic.drawing import ACTION_UNITS, Colour, Look
 
 Units = Mapping[int, float]
-Ranges = Mapping[str, tuple[float, float]]
+Range = tuple[float, float]
 
-# The smallest and largest value of each measure of a face, in the units of drawing.Look.
-FER_MEASURES: Ranges = {
-    "jaw": (0.66, 0.86),
-    "chin": (1.5, 1.78),
-    "hairline": (-1.2, -0.95),
-    "eye_distance": (0.4, 0.46),
-    "eye_width": (0.2, 0.24),
-    "eye_open": (0.085, 0.12),
-    "eye_slant": (-0.03, 0.02),
-    "lid_fold": (0.5, 1.0),
-    "brow_height": (0.25, 0.34),
-    "brow_thickness": (0.05, 0.1),
-    "brow_arch": (0.02, 0.07),
-    "brow_tilt": (-0.03, 0.03),
-    "nose_width": (0.17, 0.24),
-    "nose_length": (0.52, 0.64),
-    "mouth_height": (0.95, 1.07),
-    "mouth_width": (0.32, 0.4),
-    "mouth_curve": (-0.02, 0.02),
-    "lip_thickness": (0.05, 0.1),
-    "relief": (0.8, 1.4),
-    "wrinkles": (0.0, 0.7),
-    "beard": (0.0, 0.0),
-    "glasses": (0.0, 0.0),
-    "hair_volume": (1.0, 1.12),
-}
-KOREAN_MEASURES: Ranges = {
-    "jaw": (0.74, 0.94),
-    "chin": (1.4, 1.66),
-    "hairline": (-1.15, -0.92),
-    "eye_distance": (0.42, 0.49),
-    "eye_width": (0.18, 0.23),
-    "eye_open": (0.055, 0.085),
-    "eye_slant": (0.0, 0.05),
-    "lid_fold": (0.0, 0.8),
-    "brow_height": (0.22, 0.31),
-    "brow_thickness": (0.04, 0.11),
-    "brow_arch": (-0.01, 0.05),
-    "brow_tilt": (0.01, 0.07),
-    "nose_width": (0.19, 0.27),
-    "nose_length": (0.46, 0.58),
-    "mouth_height": (0.93, 1.05),
-    "mouth_width": (0.26, 0.36),
-    "mouth_curve": (0.01, 0.05),
-    "lip_thickness": (0.05, 0.1),
-    "relief": (0.4, 0.9),
-    "wrinkles": (0.0, 0.2),
-    "beard": (0.0, 0.0),
-    "glasses": (0.0, 0.0),
-    "hair_volume": (1.0, 1.12),
+# Smallest and largest value of each measure of a face, in the units of drawing.Look: FER2013 side, Korean side.
+MEASURES: Mapping[str, tuple[Range, Range]] = {
+    "jaw": ((0.66, 0.86), (0.74, 0.94)),
+    "chin": ((1.5, 1.78), (1.4, 1.66)),
+    "hairline": ((-1.2, -0.95), (-1.15, -0.92)),
+    "eye_distance": ((0.4, 0.46), (0.42, 0.49)),
+    "eye_width": ((0.2, 0.24), (0.18, 0.23)),
+    "eye_open": ((0.085, 0.12), (0.055, 0.085)),
+    "eye_slant": ((-0.03, 0.02), (0.0, 0.05)),
+    "lid_fold": ((0.5, 1.0), (0.0, 0.8)),
+    "brow_height": ((0.25, 0.34), (0.22, 0.31)),
+    "brow_thickness": ((0.05, 0.1), (0.04, 0.11)),
+    "brow_arch": ((0.02, 0.07), (-0.01, 0.05)),
+    "brow_tilt": ((-0.03, 0.03), (0.01, 0.07)),
+    "nose_width": ((0.17, 0.24), (0.19, 0.27)),
+    "nose_length": ((0.52, 0.64), (0.46, 0.58)),
+    "mouth_height": ((0.95, 1.07), (0.93, 1.05)),
+    "mouth_width": ((0.32, 0.4), (0.26, 0.36)),
+    "mouth_curve": ((-0.02, 0.02), (0.01, 0.05)),
+    "lip_thickness": ((0.05, 0.1), (0.05, 0.1)),
+    "relief": ((0.8, 1.4), (0.4, 0.9)),
+    "wrinkles": ((0.0, 0.7), (0.0, 0.2)),
+    "beard": ((0.0, 0.0), (0.0, 0.0)),
+    "glasses": ((0.0, 0.0), (0.0, 0.0)),
+    "hair_volume": ((1.0, 1.12), (1.0, 1.12)),
 }
 
-FER_SKINS: Sequence[Colour] = ((168, 190, 226), (150, 176, 216), (110, 145, 190), (70, 100, 145), (160, 180, 214))
-FER_HAIRS: Sequence[Colour] = (
-    (35, 45, 60),
-    (60, 90, 130),
-    (110, 160, 200),
-    (30, 30, 35),
-    (150, 150, 150),
-    (40, 60, 110),
-)
-KOREAN_SKINS: Sequence[Colour] = ((164, 190, 226), (150, 182, 222), (140, 172, 212), (122, 156, 200), (176, 198, 232))
-KOREAN_HAIRS: Sequence[Colour] = ((32, 28, 28), (38, 36, 40), (36, 44, 62), (44, 60, 92), (30, 30, 34))
-GREY_HAIR: Colour = (150, 150, 152)
-LIPS: Sequence[Colour] = ((120, 120, 190), (110, 105, 200), (105, 115, 175), (95, 80, 200))
-IRISES: Sequence[Colour] = ((40, 60, 90), (30, 40, 60), (120, 110, 80), (90, 120, 90))
+FER_SKINS = ((168, 190, 226), (150, 176, 216), (110, 145, 190), (70, 100, 145), (160, 180, 214))
+FER_HAIRS = ((35, 45, 60), (60, 90, 130), (110, 160, 200), (30, 30, 35), (150, 150, 150), (40, 60, 110))
+KOREAN_SKINS = ((164, 190, 226), (150, 182, 222), (140, 172, 212), (122, 156, 200), (176, 198, 232))
+KOREAN_HAIRS = ((32, 28, 28), (38, 36, 40), (36, 44, 62), (44, 60, 92), (30, 30, 34))
+GREY_HAIR = (150, 150, 152)
+LIPS = ((120, 120, 190), (110, 105, 200), (105, 115, 175), (95, 80, 200))
+IRISES = ((40, 60, 90), (30, 40, 60), (120, 110, 80), (90, 120, 90))
 
 # Hair styles: end of the hair behind the head, fringe in the middle and at the temples, parting (x).
 MALE_HAIR = ((0.0, -0.85, -0.6, 0.0), (0.0, -0.62, -0.5, 0.5), (0.1, -0.55, -0.52, -0.3), (0.0, -1.0, -0.5, 0.35))
@@ -128,7 +96,7 @@ AMBIGUOUS = 0.08  # share of pictures on which another emotion is mixed in
 def fer_look(rng: np.random.Generator) -> Look:
     """Somebody from the FER2013 side: many ages, deeper relief, every colour of hair and skin."""
     male = rng.random() < 0.5
-    measures = _measures(rng, FER_MEASURES)
+    measures = {name: rng.uniform(*fer) for name, (fer, _) in MEASURES.items()}
     if male and rng.random() < 0.5:
         measures["beard"] = rng.uniform(0.3, 1)
     if rng.random() < 0.08:
@@ -138,7 +106,7 @@ def fer_look(rng: np.random.Generator) -> Look:
 
 def korean_look(rng: np.random.Generator, male: bool, age: int) -> Look:
     """Somebody from the Korean side, `age` years old (10 to 60)."""
-    measures = _measures(rng, KOREAN_MEASURES)
+    measures = {name: rng.uniform(*korean) for name, (_, korean) in MEASURES.items()}
     measures["wrinkles"] += max(0, age - 25) / 50
     if male and age > 15 and rng.random() < 0.3:
         measures["beard"] = rng.uniform(0.1, 0.5)
@@ -149,28 +117,19 @@ def korean_look(rng: np.random.Generator, male: bool, age: int) -> Look:
     return _look(rng, measures, _pick(rng, KOREAN_SKINS), hair, IRISES[1], male)
 
 
-def fer_expression(rng: np.random.Generator, emotion: str) -> np.ndarray:
-    """Intensities of the action units, float (65,), 0..1: one strong showing of `emotion`."""
-    return _shown(rng, FER_EXPRESSIONS, emotion, FER_STRENGTH)
-
-
-def korean_expression(rng: np.random.Generator, emotion: str) -> np.ndarray:
-    """Intensities of the action units, float (65,), 0..1: one fainter, sometimes mixed showing of `emotion`."""
-    return _shown(rng, KOREAN_EXPRESSIONS, emotion, KOREAN_STRENGTH)
-
-
-def _shown(
-    rng: np.random.Generator, ways: Mapping[str, Sequence[Units]], emotion: str, strength: tuple[float, float]
-) -> np.ndarray:
-    action = _expression(rng, ways[emotion], strength)
+def expression(rng: np.random.Generator, emotion: str) -> np.ndarray:
+    """One showing of `emotion`, a word of either side: intensities of the action units, float (65,), 0..1."""
+    fer = emotion in FER_EXPRESSIONS
+    ways, strength = (FER_EXPRESSIONS, FER_STRENGTH) if fer else (KOREAN_EXPRESSIONS, KOREAN_STRENGTH)
+    action = _showing(rng, ways[emotion], strength)
     if rng.random() >= AMBIGUOUS:
         return action
     other = rng.choice(list(ways))
     share = rng.uniform(0.4, 0.8)
-    return (1 - share) * action + share * _expression(rng, ways[other], strength)
+    return (1 - share) * action + share * _showing(rng, ways[other], strength)
 
 
-def _expression(rng: np.random.Generator, ways: Sequence[Units], strength: tuple[float, float]) -> np.ndarray:
+def _showing(rng: np.random.Generator, ways: Sequence[Units], strength: Range) -> np.ndarray:
     action = np.zeros(ACTION_UNITS)
     way = ways[int(rng.integers(len(ways)))]
     action[list(way)] = list(way.values())
@@ -181,33 +140,17 @@ def _expression(rng: np.random.Generator, ways: Sequence[Units], strength: tuple
     return np.clip(action, 0, 1)
 
 
-def _measures(rng: np.random.Generator, ranges: Ranges) -> dict[str, float]:
-    return {name: rng.uniform(low, high) for name, (low, high) in ranges.items()}
-
-
 def _pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
     """One of these colours, slightly changed."""
-    blue, green, red = np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.92, 1.08) + rng.uniform(
-        -4, 4, 3
-    )
-    return float(blue), float(green), float(red)
+    colour = np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.92, 1.08)
+    return [float(channel) for channel in colour + rng.uniform(-4, 4, 3)]
 
 
 def _look(
     rng: np.random.Generator, measures: dict[str, float], skin: Colour, hair: Colour, iris: Colour, male: bool
 ) -> Look:
     styles = MALE_HAIR if male else FEMALE_HAIR
-    length, middle, side, parting = np.array(styles[int(rng.integers(len(styles)))]) + rng.uniform(-0.06, 0.06, 4)
-    blue, green, red = rng.uniform(30, 220, 3)
-    return Look(
-        skin=skin,
-        lip=_pick(rng, LIPS),
-        iris=iris,
-        hair=hair,
-        clothes=(blue, green, red),
-        hair_length=length,
-        fringe_middle=middle,
-        fringe_side=side,
-        parting=parting,
-        **measures,
-    )
+    style = np.array(styles[int(rng.integers(len(styles)))]) + rng.uniform(-0.06, 0.06, 4)
+    measures |= zip(("hair_length", "fringe_middle", "fringe_side", "parting"), style, strict=True)
+    clothes = [float(channel) for channel in rng.uniform(30, 220, 3)]
+    return Look(skin, _pick(rng, LIPS), iris, hair, clothes, **measures)
