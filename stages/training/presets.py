@@ -42,25 +42,15 @@ class Preset(params.Section):
     finetune: params.Finetune | None = None
 
 
-def weights_of(name: str) -> Path:
-    """The weights of the network `name`."""
-    return _existing(name, f"{name}.weights.h5")
-
-
-def preset_file(name: str) -> Path:
-    """The file of the preset `name`."""
-    return _existing(name, f"{name}.yaml")
-
-
 def preset_of(name: str) -> Preset:
     """The preset `name`."""
-    return params.read(preset_file(name), Preset)
+    return params.read(file_of(name, ".yaml"), Preset)
 
 
-def _existing(name: str, file: str) -> Path:
-    path = FOLDER / file
+def file_of(name: str, ending: str) -> Path:
+    """The file of the network `name` with this ending, .weights.h5 or .yaml; it must be there."""
+    path = FOLDER / f"{name}{ending}"
     if not path.exists():
-        ending = file.removeprefix(name)
         known = ", ".join(sorted(other.name.removesuffix(ending) for other in FOLDER.glob(f"*{ending}"))) or "none"
         raise UserError(f"{path} is missing; {FOLDER}/ has {ending} files of: {known}.")
     return path
