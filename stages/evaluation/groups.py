@@ -22,13 +22,13 @@ def by_familiarity(right: np.ndarray, person: np.ndarray, familiar: np.ndarray, 
     rows = []
     for name in ("all", *FAMILIAR):
         some = np.ones(len(right), bool) if name == "all" else familiar == name
-        resampled = bootstrap.means(right, some)
-        accuracy = _mean(right[some])
+        accuracy, low, high = bootstrap.mean(right, some)
         difference = [np.nan] * 3
         # Where everybody is unseen, `all` against them would be a zero that nobody measured.
         if name != "unseen" and not unseen.all():
-            difference = [accuracy - _mean(right[unseen]), *interval(resampled - bootstrap.means(right, unseen))]
-        rows.append([name, len(set(person[some])), some.sum(), accuracy, *interval(resampled), *difference])
+            resampled = bootstrap.means(right, some) - bootstrap.means(right, unseen)
+            difference = [accuracy - bootstrap.mean(right, unseen)[0], *interval(resampled)]
+        rows.append([name, len(set(person[some])), some.sum(), accuracy, low, high, *difference])
     columns = ["subset", "people", "faces", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
 
@@ -46,7 +46,7 @@ def by_group(
     for name in sorted(set(group)):
         some = group == name
         people = len(set(person[some]))
-        figures = (right[some].mean(), *interval(bootstrap.means(right, some))) if people >= least else (np.nan,) * 3
+        figures = bootstrap.mean(right, some) if people >= least else (np.nan,) * 3
         rows.append((name, people, some.sum(), people >= least, *figures))
     groups = pd.DataFrame(rows, columns=["group", "people", "faces", "enough", "accuracy", "low", "high"])
     # The first of equals, in the order of names.
@@ -55,10 +55,9 @@ def by_group(
     gap = {"best": "", "worst": "", "gap": np.nan, "low": np.nan, "high": np.nan}
     if len(known) > 1:
         best, worst = known.iloc[int(known["accuracy"].argmax())], known.iloc[int(known["accuracy"].argmin())]
-        means = [bootstrap.means(right, group == name) for name in (best["group"], worst["group"])]
-        low, high = interval(means[0] - means[1])
         gap = {"best": best["group"], "worst": worst["group"], "gap": best["accuracy"] - worst["accuracy"]}
-        gap |= {"low": low, "high": high}
+        means = [bootstrap.means(right, group == gap[name]) for name in ("best", "worst")]
+        gap["low"], gap["high"] = interval(means[0] - means[1])
     return groups, pd.DataFrame([gap | {"smallest": smallest["group"], "smallest_people": smallest["people"]}])
 
 
@@ -75,9 +74,8 @@ def ceilings(
     rows = []
     for emotion in (ALL, *emotions):
         some = annotated & (np.isin(uploader, emotions) if emotion == ALL else uploader == emotion)
-        agree, decided = majority == uploader, majority != ""
-        agreement = agree[some].mean() if some.any() else np.nan
-        rows.append((emotion, some.sum(), decided[some].sum(), agreement, *interval(bootstrap.means(agree, some))))
+        decided = (some & (majority != "")).sum()
+        rows.append((emotion, some.sum(), decided, *bootstrap.mean(majority == uploader, some)))
     return pd.DataFrame(rows, columns=["emotion", "faces", "decided", "agreement", "low", "high"])
 
 
@@ -94,11 +92,5 @@ def by_label(
     for name, label in labels.items():
         for emotion in (ALL, *emotions):
             some = both if emotion == ALL else both & (label == emotion)
-            right = predicted == label
-            accuracy = right[some].mean() if some.any() else np.nan
-            rows.append((name, emotion, some.sum(), accuracy, *interval(bootstrap.means(right, some))))
+            rows.append((name, emotion, some.sum(), *bootstrap.mean(predicted == label, some)))
     return pd.DataFrame(rows, columns=["label", "emotion", "faces", "accuracy", "low", "high"])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
