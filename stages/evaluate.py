@@ -22,9 +22,8 @@ from stages.datasets.columns import PEOPLE
 from stages.datasets.unnamed import INFLATED, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
-from stages.evaluation.demographics import people_tables, with_people
 from stages.evaluation.examples import write_examples
-from stages.evaluation.groups import by_label
+from stages.evaluation.groups import by_label, people_tables, with_people
 from stages.evaluation.paired import differences
 from stages.evaluation.reliability import chance_calibration_error, reliability
 from stages.evaluation.robustness import DistortedFaces, distortions, some_faces

@@ -34,7 +34,7 @@ from stages.runtime import params
 from stages.runtime.errors import run
 
 EXPORT = Path("data/export")
-COMPARED = 500  # pictures of each validation split on which a file must answer as its network does
+COMPARED = 500  # places in each validation split at which a file must answer as its network does
 LARGEST_DIFFERENCE = 1e-4  # in probability
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     is_drawn = {dataset: drawn(dataset) for dataset in validation}
     # From all over the faces, which lie sorted by emotion.
     pictures = np.concatenate(
-        [faces.pictures(np.unique(np.linspace(0, len(faces) - 1, COMPARED, dtype=int))) for faces in validation.values()]
+        [faces.pictures(np.linspace(0, len(faces) - 1, COMPARED, dtype=int)) for faces in validation.values()]
     )
     metrics = read_metrics(Path("metrics/evaluate.json"))
     digests = {"params": digest_of_params(settings), "population": settings.report.population} | {
