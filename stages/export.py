@@ -99,10 +99,8 @@ def main() -> None:
 
 def trained_on(name: str, settings: params.Params) -> dict[str, dict[str, list[str]]]:
     """What the model `name` has learned from, as the model card has it."""
-    transfer, classes = settings.finetune, settings.index.fer2013.classes
-    if name == "before":
-        return learned(settings.emotions, classes, fer2013=True, korean=False)
-    return learned(settings.emotions, classes, transfer.start == "pretrain" or transfer.rehearsal > 0, korean=True)
+    fer2013 = name == "before" or settings.finetune.start == "pretrain" or settings.finetune.rehearsal > 0
+    return learned(settings.emotions, settings.index.fer2013.classes, fer2013, korean=name == "after")
 
 
 def faces_of(dataset: str, emotions: list[str]) -> Faces:

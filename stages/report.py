@@ -122,24 +122,22 @@ def sheet(path: Path) -> str:
 
 
 def studies() -> list[dict[str, Any]]:
-    """Each study in docs/studies: in words, as far as they are in about.yaml there, and its figures."""
+    """Each study in docs/studies: in words, as far as they are in about.yaml there, and its figures.
+
+    A chart comes with it if a single number varies.
+    """
     about = study_table.read_about()
-    return [
-        {"name": path.stem, "about": about.get(path.stem)} | study_figures(path) for path in study_table.files(about)
-    ]
-
-
-def study_figures(path: Path) -> dict[str, Any]:
-    """A study's table, and its chart if a single number varies."""
-    table = read_figures(path)
-    description = f"study {path.stem}: accuracy by {', '.join(study_table.keys_of(table))}"
-    chart = study_table.draw(table, path.stem) if study_table.is_over_a_number(table) else None
-    return {
-        "headings": list(study_table.headings_of(table).values()),
-        "rows": study_table.rows(table),
-        "before": study_table.before(table),
-        "chart": charts.svg(chart, description) if chart else "",
-    }
+    shown = []
+    for path in study_table.files(about):
+        name, table = path.stem, read_figures(path)
+        chart = ""
+        if study_table.is_over_a_number(table):
+            description = f"study {name}: accuracy by {', '.join(study_table.keys_of(table))}"
+            chart = charts.svg(study_table.draw(table, name), description)
+        figures = {"rows": study_table.rows(table), "before": study_table.before(table), "chart": chart}
+        headings = list(study_table.headings_of(table).values())
+        shown.append({"name": name, "about": about.get(name), "headings": headings} | figures)
+    return shown
 
 
 if __name__ == "__main__":
