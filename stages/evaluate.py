@@ -12,7 +12,6 @@ Run: python -m stages.evaluate
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +22,8 @@ from stages.datasets.columns import PEOPLE
 from stages.datasets.unnamed import INFLATED, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
-from stages.evaluation.demographics import people_tables, with_people
 from stages.evaluation.examples import write_examples
-from stages.evaluation.groups import by_label
+from stages.evaluation.groups import by_label, people_tables, with_people
 from stages.evaluation.paired import differences
 from stages.evaluation.reliability import chance_calibration_error, reliability
 from stages.evaluation.robustness import DistortedFaces, distortions, some_faces
@@ -39,12 +37,7 @@ from stages.runtime import params
 from stages.runtime.errors import run
 
 METRICS = Path("metrics/evaluate.json")
-WEIGHTS = {
-    "before": Path("data/models/pretrain.weights.h5"),
-    "after": Path("data/models/transfer.weights.h5"),
-}
-TABLES = Path("data/evaluation")
-EXAMPLES = Path("data/examples")
+WEIGHTS = {"before": Path("data/models/pretrain.weights.h5"), "after": Path("data/models/transfer.weights.h5")}
 DIGITS = 6
 
 
@@ -58,7 +51,7 @@ def main() -> None:
             tables[name].append(part)
     results = {name: pd.concat(parts, ignore_index=True).round(DIGITS) for name, parts in tables.items()}
     for name, result in results.items():
-        write_table(result, TABLES / f"{name}.csv")
+        write_table(result, Path("data/evaluation") / f"{name}.csv")
     metrics = recognised(results["scores"])
     for name, figures in by_people(results["votes"]).items() if "votes" in results else ():
         metrics["fer2013"][name] |= figures
@@ -84,10 +77,8 @@ def evaluate(dataset: str, settings: params.Params) -> Iterator[tuple[str, pd.Da
         table = with_people(table, read_table(csv), known.manifest)
     unit = table[known.unit].to_numpy()
     bootstrap = Bootstrap(unit, resamples, seed)
-    networks = {
-        name: model.for_prediction(settings.model, faces.size, len(emotions), weights)
-        for name, weights in WEIGHTS.items()
-    }
+    size, classes = faces.size, len(emotions)
+    networks = {name: model.for_prediction(settings.model, size, classes, path) for name, path in WEIGHTS.items()}
     probabilities = {name: predict(network, faces) for name, network in networks.items()}
     for name, network in networks.items():
         probability = probabilities[name]
@@ -109,7 +100,7 @@ def evaluate(dataset: str, settings: params.Params) -> Iterator[tuple[str, pd.Da
         for name, answer in answers.items():
             yield "votes", with_columns(by_label(labels, answer, bootstrap, emotions), model=name)
     write_predictions(table, probabilities, emotions, Path("data/predictions") / f"{dataset}.csv")
-    write_examples(EXAMPLES / dataset, faces, table["id"], probabilities["after"], networks)
+    write_examples(Path("data/examples") / dataset, faces, table["id"], probabilities["after"], networks)
 
 
 def rows_of_test(csv: Path) -> pd.DataFrame:
@@ -142,10 +133,9 @@ def score(
 
 def reliabilities(label: np.ndarray, probability: np.ndarray, temperature: float) -> pd.DataFrame:
     """The rows of reliability.csv for one model and data set."""
-    states = ((False, 1.0), (True, temperature))
     return pd.concat(
         with_columns(reliability(label, apply_temperature(probability, t)), calibrated=calibrated)
-        for calibrated, t in states
+        for calibrated, t in ((False, 1), (True, temperature))
     )
 
 
@@ -161,7 +151,7 @@ def distorted_accuracies(
     for name, strength, amount, distort in shown:
         distorted = DistortedFaces(faces, some, distort, robustness.seed)
         right = predict(network, distorted).argmax(axis=1) == distorted.label
-        rows.append((name, strength, amount, len(some), right.mean(), *interval(bootstrap.means(right, everybody))))
+        rows.append((name, strength, amount, len(some), *bootstrap.mean(right, everybody)))
     columns = ["distortion", "strength", "amount", "faces", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64"})
 
@@ -181,10 +171,9 @@ def write_predictions(
 def recognised(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """data set -> model -> accuracy, and emotion -> recall, from the rows of scores.csv."""
     metrics: dict[str, dict[str, dict[str, float]]] = {}
-    row: Any
-    for row in scores[scores["figure"].isin(("accuracy", "recall"))].itertuples():
-        figures = metrics.setdefault(row.dataset, {}).setdefault(row.model, {})
-        figures["accuracy" if row.emotion == ALL else row.emotion] = row.value
+    for row in scores[scores["figure"].isin(("accuracy", "recall"))].to_dict("records"):
+        figures = metrics.setdefault(row["dataset"], {}).setdefault(row["model"], {})
+        figures["accuracy" if row["emotion"] == ALL else row["emotion"]] = row["value"]
     return metrics
 
 
@@ -192,11 +181,8 @@ def by_people(votes: pd.DataFrame) -> dict[str, dict[str, float]]:
     """model -> `people` and `people_balanced`, from the rows of votes.csv."""
     votes = votes[(votes["label"] == "people") & (votes["faces"] > 0)].set_index("emotion")
     return {
-        str(name): {
-            PEOPLE: rows["accuracy"][ALL],
-            f"{PEOPLE}_balanced": round(rows["accuracy"].drop(ALL).mean(), DIGITS),
-        }
-        for name, rows in votes.groupby("model")
+        str(name): {PEOPLE: shares[ALL], f"{PEOPLE}_balanced": round(shares.drop(ALL).mean(), DIGITS)}
+        for name, shares in votes.groupby("model")["accuracy"]
     }
 
 

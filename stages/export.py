@@ -34,8 +34,7 @@ from stages.runtime import params
 from stages.runtime.errors import run
 
 EXPORT = Path("data/export")
-EVALUATED = Path("metrics/evaluate.json")
-COMPARED = 500  # pictures of each validation split on which a file must answer as its network does
+COMPARED = 500  # places in each validation split at which a file must answer as its network does
 LARGEST_DIFFERENCE = 1e-4  # in probability
 
 
@@ -59,7 +58,11 @@ def main() -> None:
     emotions = list(settings.emotions)
     validation = {source.dataset: faces_of(source.dataset, emotions) for source in ORIGINS.values()}
     is_drawn = {dataset: drawn(dataset) for dataset in validation}
-    pictures = np.concatenate([some_pictures(faces) for faces in validation.values()])
+    # From all over the faces, which lie sorted by emotion.
+    pictures = np.concatenate(
+        [faces.pictures(np.linspace(0, len(faces) - 1, COMPARED, dtype=int)) for faces in validation.values()]
+    )
+    metrics = read_metrics(Path("metrics/evaluate.json"))
     digests = {"params": digest_of_params(settings), "population": settings.report.population} | {
         dataset: digest_of_data(dataset, faces.files) for dataset, faces in validation.items()
     }
@@ -82,9 +85,11 @@ def main() -> None:
             export=settings.export,
             temperature=temperature,
             # What it makes of drawn faces says nothing of a model of photos, and the other way round.
-            recognised=read_recognised(
-                name, emotions, [other for other in validation if is_drawn[other] == drawn_faces]
-            ),
+            recognised={
+                other: {emotion: metrics[other][name][emotion] for emotion in emotions}
+                for other in validation
+                if is_drawn[other] == drawn_faces
+            },
             provenance=digests | {"weights": digest(source.weights)},
         )
         write_onnx(network, card, path)
@@ -94,10 +99,8 @@ def main() -> None:
 
 def trained_on(name: str, settings: params.Params) -> dict[str, dict[str, list[str]]]:
     """What the model `name` has learned from, as the model card has it."""
-    transfer, classes = settings.finetune, settings.index.fer2013.classes
-    if name == "before":
-        return learned(settings.emotions, classes, fer2013=True, korean=False)
-    return learned(settings.emotions, classes, transfer.start == "pretrain" or transfer.rehearsal > 0, korean=True)
+    fer2013 = name == "before" or settings.finetune.start == "pretrain" or settings.finetune.rehearsal > 0
+    return learned(settings.emotions, settings.index.fer2013.classes, fer2013, korean=name == "after")
 
 
 def faces_of(dataset: str, emotions: list[str]) -> Faces:
@@ -106,25 +109,12 @@ def faces_of(dataset: str, emotions: list[str]) -> Faces:
     return read_faces(csv, Path("data/arrays") / dataset, "validation", emotions)
 
 
-def some_pictures(faces: Faces) -> np.ndarray:
-    """Pictures uint8 (n, size, size) from all over the faces, which lie sorted by emotion."""
-    return faces.pictures(np.unique(np.linspace(0, len(faces) - 1, COMPARED, dtype=int)))
-
-
-def read_recognised(name: str, emotions: list[str], datasets: list[str]) -> dict[str, dict[str, float]]:
-    """The share of each emotion's test faces that the model recognised, for each data set."""
-    metrics = read_metrics(EVALUATED)
-    return {dataset: {emotion: metrics[dataset][name][emotion] for emotion in emotions} for dataset in datasets}
-
-
 def digest_of_params(settings: params.Params) -> str:
     """SHA-256 of all sections of params.yaml that the models follow from."""
-    sections = (
-        *(settings.rename, settings.crop, settings.image, settings.index),
-        *(settings.model, settings.augment, settings.pretrain, settings.finetune),
+    values = settings.model_dump(
+        include={"emotions", "rename", "crop", "image", "index", "model", "augment", "pretrain", "finetune"}
     )
-    values = [settings.emotions, *(section.model_dump() for section in sections)]
-    return hashlib.sha256(json.dumps(values, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([*values.values()], ensure_ascii=False).encode()).hexdigest()
 
 
 def digest_of_data(dataset: str, arrays: list[Path]) -> str:

@@ -7,17 +7,18 @@ With `pretrain.weights` set, the shipped weights of that name are taken instead,
 Run: python -m stages.pretrain
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from stages.datasets.splits import EXTRA
 from stages.files.metrics import write_metrics
 from stages.network import model
-from stages.network.backend import deterministic, use_threads
+from stages.network.backend import deterministic, keras, use_threads
 from stages.network.inputs import Faces, read_faces, read_targets
 from stages.runtime import params, resume
 from stages.runtime.errors import run
-from stages.training import loop, presets, teachers
+from stages.training import loop, presets
 from stages.training.augment import distort
 from stages.training.batches import Source, class_weights
 from stages.training.loop import TrainingData
@@ -45,7 +46,7 @@ def take(name: str, settings: params.Params, faces: Faces, validation: Faces) ->
     """Take the shipped network `name` as it is."""
     presets.check(name, presets.preset_of(name), settings, presets.ARCHITECTURE, faces.size, presets.form_of(CSV))
     network = model.for_training(settings.model, len(settings.emotions))
-    model.load_weights(network, presets.weights_of(name))
+    model.load_weights(network, presets.file_of(name, ".weights.h5"))
     model.save_weights(network, WEIGHTS)
     figures = {"train": loop.validate(network, faces), "validation": loop.validate(network, validation)}
     # All four curves, as dvc.yaml plots them.
@@ -65,13 +66,13 @@ def train(settings: params.Params, validation: Faces) -> None:
         presets.check(name, presets.preset_of(name), settings, ["input_size"], faces.size, form)
     deterministic(recipe.seed)
     network = model.for_training(settings.model, len(classes))
-    teacher = teachers.ensemble(recipe.teachers, settings.model, len(classes)) if recipe.teachers else None
+    teacher = ensemble(recipe.teachers, settings.model, len(classes)) if recipe.teachers else None
     weights = class_weights(faces.label, len(classes), recipe.class_weight_power)
     target = read_targets(CSV, "train", classes, EXTRA)
     source = Source(faces, recipe.batch_size, weights, recipe.teacher_share, target)
     augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
     data = TrainingData([source], validation, augment, teacher, len(extra))
-    inputs = [CSV, *faces.files, *(presets.weights_of(name) for name in recipe.teachers)]
+    inputs = [CSV, *faces.files, *(presets.file_of(name, ".weights.h5") for name in recipe.teachers)]
     values = settings.model_dump(include={"emotions", "pretrain", "model", "augment"})
     values["extra_classes"] = extra
     with resume.folder("pretrain", inputs, values) as place:
@@ -79,7 +80,22 @@ def train(settings: params.Params, validation: Faces) -> None:
         if extra:
             network = model.without_last(network, settings.model, len(extra))
         model.save_weights(network, WEIGHTS)
-        write_metrics({"pretrain": loop.summary(history, data, network)}, METRICS)
+        figures = {"best_epoch": loop.best_epoch(history), "validation": loop.validate(network, validation)}
+        write_metrics({"pretrain": figures}, METRICS)
+
+
+def ensemble(names: Sequence[str], settings: params.Model, classes: int) -> keras.Model:
+    """The networks `names`, which look at pictures of one size, as one: it answers with the mean of their answers."""
+    networks = []
+    for name in names:
+        # It is built for what it looks at; of our own settings only the precision matters.
+        own = presets.preset_of(name).model.model_copy(update={"precision": settings.precision})
+        network = model.for_training(own, classes)
+        model.load_weights(network, presets.file_of(name, ".weights.h5"))
+        network.name = name  # Keras wants them different
+        networks.append(network)
+    inputs = keras.Input(networks[0].input_shape[1:])
+    return keras.Model(inputs, sum(network(inputs) for network in networks) / len(networks))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from stages.figures.changes import changes
 from stages.figures.results import by_model, read_evaluation, read_figures
 from stages.figures.sections import dataset_section, draw
 from stages.files.digests import digest
-from stages.files.images import decode, shrink
+from stages.files.images import decode, encode_jpeg, shrink
 from stages.files.metrics import read_metrics
 from stages.files.tables import read_table
 from stages.runtime import params
@@ -74,21 +74,10 @@ def main() -> None:
 
 def sections(settings: params.Params, drawn: bool) -> dict[str, Any]:
     """The sections of params.yaml that this page follows from; those of the sample only if faces are `drawn`."""
-    results = {
-        "emotions": settings.emotions,
-        "rename": settings.rename.model_dump(),
-        "crop": settings.crop.model_dump(),
-        "image": settings.image.model_dump(),
-        "index": settings.index.model_dump(),
-        "model": settings.model.model_dump(),
-        "augment": settings.augment.model_dump(),
-        "pretrain": settings.pretrain.model_dump(),
-        "finetune": settings.finetune.model_dump(),
-        "evaluate": settings.evaluate.model_dump(),
-        "robustness": settings.robustness.model_dump(),
-        "report": settings.report.model_dump(),
-    }
-    return {"sample": settings.sample.model_dump()} | results if drawn else results
+    sample = settings.model_dump(include={"sample"}) if drawn else {}
+    faces = settings.model_dump(include={"emotions", "rename", "crop", "image", "index"})
+    models = settings.model_dump(include={"model", "augment", "pretrain", "finetune"})
+    return sample | faces | models | settings.model_dump(include={"evaluate", "robustness", "report"})
 
 
 def labels(table: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
@@ -122,34 +111,33 @@ def training_section(stage: str, faces: str, images: int, weights: str | None) -
 def read_curve(path: Path) -> np.ndarray:
     """A learning curve, float (epochs,)."""
     with reading(path, IndexError):
-        values: np.ndarray = pd.read_csv(path, sep="\t").iloc[:, 1].to_numpy(float)
-    return values
+        return pd.read_csv(path, sep="\t").iloc[:, 1].to_numpy(float)
 
 
 def sheet(path: Path) -> str:
     """A contact sheet, made smaller."""
-    return page.jpeg(shrink(decode(path.read_bytes(), colour=True), SHEET_SIDE), SHEET_QUALITY)
+    # A tenth as long as PNG.
+    smaller = shrink(decode(path.read_bytes(), colour=True), SHEET_SIDE)
+    return page.uri("jpeg", encode_jpeg(smaller, SHEET_QUALITY))
 
 
 def studies() -> list[dict[str, Any]]:
-    """Each study in docs/studies: in words, as far as they are in about.yaml there, and its figures."""
+    """Each study in docs/studies: in words, as far as they are in about.yaml there, and its figures.
+
+    A chart comes with it if a single number varies.
+    """
     about = study_table.read_about()
-    return [
-        {"name": path.stem, "about": about.get(path.stem)} | study_figures(path) for path in study_table.files(about)
-    ]
-
-
-def study_figures(path: Path) -> dict[str, Any]:
-    """A study's table, and its chart if a single number varies."""
-    table = read_figures(path)
-    description = f"study {path.stem}: accuracy by {', '.join(study_table.keys_of(table))}"
-    chart = study_table.draw(table, path.stem) if study_table.is_over_a_number(table) else None
-    return {
-        "headings": list(study_table.headings_of(table).values()),
-        "rows": study_table.rows(table),
-        "before": study_table.before(table),
-        "chart": charts.svg(chart, description) if chart else "",
-    }
+    shown = []
+    for path in study_table.files(about):
+        name, table = path.stem, read_figures(path)
+        chart = ""
+        if study_table.is_over_a_number(table):
+            description = f"study {name}: accuracy by {', '.join(study_table.keys_of(table))}"
+            chart = charts.svg(study_table.draw(table, name), description)
+        figures = {"rows": study_table.rows(table), "before": study_table.before(table), "chart": chart}
+        headings = list(study_table.headings_of(table).values())
+        shown.append({"name": name, "about": about.get(name), "headings": headings} | figures)
+    return shown
 
 
 if __name__ == "__main__":

@@ -95,9 +95,8 @@ def photo_with_boxes(row: Row, root: Path, max_megapixels: float) -> np.ndarray 
     try:
         data = read_photo(root, row)
         width, height = upright_size(data, max_megapixels)
-        picture: np.ndarray = shrink(
-            decode(data, colour=True, factor=reduction(max(width, height), PHOTO_SIDE)), PHOTO_SIDE
-        )
+        factor = reduction(max(width, height), PHOTO_SIDE)
+        picture = shrink(decode(data, colour=True, factor=factor), PHOTO_SIDE)
     except BadPictureError:
         return None
     scale = picture.shape[1] / width
@@ -113,10 +112,8 @@ def photo_with_boxes(row: Row, root: Path, max_megapixels: float) -> np.ndarray 
 def draw_box(picture: np.ndarray, box: Box, scale: float, colour: tuple[int, int, int], thickness: int) -> None:
     """Draw a box, in pixels of the photo, onto the picture `scale` times as large."""
     # OpenCV draws nothing right that lies far outside.
-    left, top, right, bottom = (
-        np.clip(np.multiply(box, scale), -PHOTO_SIDE, 2 * PHOTO_SIDE).round().astype(int).tolist()
-    )
-    cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness)
+    sides = np.clip(np.multiply(box, scale), -PHOTO_SIDE, 2 * PHOTO_SIDE).round().astype(int).tolist()
+    cv2.rectangle(picture, sides[:2], sides[2:], colour, thickness)
 
 
 if __name__ == "__main__":

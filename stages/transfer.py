@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import recall_score
 
 from stages.files.metrics import write_metrics
 from stages.network import model
@@ -44,8 +45,10 @@ def main() -> None:
     network = model.for_training(settings.model, len(emotions))
     if recipe.start == "pretrain":
         model.load_weights(network, PRETRAINED)
-    before = network.get_weights()
-    teacher = copy_of(network, settings.model) if recipe.teacher_share and rehearsed_in_batch(recipe) else None
+    before, teacher = network.get_weights(), None
+    if recipe.teacher_share and len(sources) > 1:
+        teacher = model.for_training(settings.model, len(emotions))
+        teacher.set_weights(before)
     model.freeze(network, recipe.frozen_blocks, recipe.frozen_batchnorm)
     augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
     data = TrainingData(sources, validation, augment, teacher)
@@ -60,16 +63,18 @@ def main() -> None:
         model.save_weights(network, WEIGHTS)
         for name, faces in watched.items():
             warn_of_collapse(name, emotions, known[name], recalls(network, faces))
-        kept = {"fer2013_validation": {"accuracy": loop.validate(network, rehearsed)["accuracy"]}}
-        write_metrics({"transfer": loop.summary(history, data, network) | kept}, METRICS)
+        figures = {
+            "best_epoch": loop.best_epoch(history),
+            "validation": loop.validate(network, validation),
+            "fer2013_validation": {"accuracy": loop.validate(network, rehearsed)["accuracy"]},
+        }
+        write_metrics({"transfer": figures}, METRICS)
 
 
 def recalls(network: keras.Model, faces: Faces) -> np.ndarray:
     """The share of each emotion's faces that `network` recognises, float (emotions,); NaN where there is no face."""
-    answer = model.predict(network, faces).argmax(axis=1)
-    found = np.bincount(faces.label, minlength=network.output_shape[-1])
-    right = np.bincount(faces.label[answer == faces.label], minlength=len(found))
-    return np.where(found > 0, right / np.maximum(found, 1), np.nan)
+    answer, emotions = model.predict(network, faces).argmax(axis=1), range(network.output_shape[-1])
+    return np.asarray(recall_score(faces.label, answer, labels=emotions, average=None, zero_division=np.nan))
 
 
 def warn_of_collapse(name: str, emotions: list[str], before: np.ndarray, after: np.ndarray) -> None:
@@ -83,16 +88,11 @@ def warn_of_collapse(name: str, emotions: list[str], before: np.ndarray, after: 
             )
 
 
-def rehearsed_in_batch(recipe: params.Finetune) -> int:
-    """How many images of a batch come from FER2013: the share `rehearsal`, to the nearest image."""
-    return round(recipe.batch_size * recipe.rehearsal)
-
-
 def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
-    """The Korean training faces and, if there are to be any in a batch, those of FER2013."""
+    """The Korean training faces and, if `rehearsal` comes to an image of a batch or more, those of FER2013."""
     korean = read_faces(CSV, ARRAYS, "train", emotions)
     weights = class_weights(korean.label, len(emotions), recipe.class_weight_power)
-    rehearsed = rehearsed_in_batch(recipe)
+    rehearsed = round(recipe.batch_size * recipe.rehearsal)
     sources = [Source(korean, recipe.batch_size - rehearsed, weights)]
     if rehearsed:
         fer = read_faces(FER_CSV, FER_ARRAYS, "train", emotions)
@@ -100,13 +100,6 @@ def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
         target = read_targets(FER_CSV, "train", emotions)
         sources.append(Source(fer, rehearsed, weights, recipe.teacher_share, target))
     return sources
-
-
-def copy_of(network: keras.Model, settings: params.Model) -> keras.Model:
-    """A second network with the same weights, which do not change when the first one learns."""
-    copy = model.for_training(settings, network.output_shape[-1])
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ import pytest
 
 from stages.evaluate import by_people, recognised, rows_of_test
 from stages.evaluation.bootstrap import Bootstrap
-from stages.evaluation.demographics import with_people
-from stages.evaluation.groups import by_label
+from stages.evaluation.groups import by_label, with_people
 from stages.files.tables import read_table, write_table
 
 CSV = Path("merged.csv")

@@ -24,10 +24,11 @@ from stages.evaluation.calibration import LEAST
 from stages.faces.box import Box
 from stages.faces.cutting import square_around
 from stages.faces.framing import FER2013_SIDE
-from stages.network.model import save_weights
+from stages.network.model import for_training, load_weights, save_weights
+from stages.pretrain import ensemble
 from stages.runtime import params
 from stages.runtime.errors import UserError
-from stages.training import presets, teachers
+from stages.training import presets
 from tools import ship
 from tools.preset import main as take_preset
 
@@ -237,10 +238,11 @@ def test_teachers_answer_with_their_mean(place: Path) -> None:
         Path(f"weights/{name}.yaml").write_text(json.dumps(values), encoding="utf-8")
     settings, middle = params.Model(**PARAMS["model"]), noise(1, 5, 44, 44, 1)
     one, other, both = (
-        teachers.ensemble(names, settings, 3).predict_on_batch(middle)
-        for names in (["one"], ["other"], ["one", "other"])
+        ensemble(names, settings, 3).predict_on_batch(middle) for names in (["one"], ["other"], ["one", "other"])
     )
-    assert (one == teachers.network("one", settings, 3).predict_on_batch(middle)).all()
+    alone = for_training(settings, 3)
+    load_weights(alone, Path("weights/one.weights.h5"))
+    assert (one == alone.predict_on_batch(middle)).all()
     assert np.abs(one - other).max() > 0.01
     assert np.allclose(both, (one + other) / 2, atol=1e-6)
 

@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 from stages.runtime import params
 from stages.runtime.errors import run
 from stages.runtime.replacing import replacing
-from stages.training.presets import Preset, preset_file
+from stages.training.presets import Preset, file_of
 
 WHOLE = ("emotions", "classes")  # their keys are the preset's, too, and in its order, which numbers the classes
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Merge one preset."""
     parser = argparse.ArgumentParser(prog="python -m tools.preset", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="of weights/NAME.yaml")
-    file = preset_file(parser.parse_args().name)
+    file = file_of(parser.parse_args().name, ".yaml")
     params.load()  # what is wrong before is no fault of the preset
     params.read(file, Preset)
     values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))

@@ -34,28 +34,31 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
     nodes: list[onnx.NodeProto] = []
     tensors: list[onnx.TensorProto] = []
-    seen = set()
-    todo = [graph.output[0].name]
-    while todo:
-        name = todo[-1]
-        missing = [] if name not in makers else [source for source in makers[name].input if source not in seen]
-        if missing:
-            todo.append(missing[0])
-            continue
-        todo.pop()
+    seen: set[str] = set()
+
+    def visit(name: str) -> None:
+        """Number what gives this value, after all that it is made from."""
+        if name in seen:
+            return
         seen.add(name)
+        for source in makers[name].input if name in makers else ():
+            visit(source)
         if name in constants:
-            names.setdefault(name, f"constant{len(tensors)}")
-            tensors.append(constants[name])
-        elif name in makers and makers[name] not in nodes:
+            tensor = onnx.TensorProto()
+            tensor.CopyFrom(constants[name])
+            tensor.name = names[name] = f"constant{len(tensors)}"
+            tensors.append(tensor)
+        elif name in makers:
             names.setdefault(name, f"value{len(nodes)}")
             nodes.append(makers[name])
+
+    visit(graph.output[0].name)
     renamed = onnx.helper.make_graph(
         [_renamed_node(node, number, names) for number, node in enumerate(nodes)],
         "emotion",
         [_batch_of(graph.input[0], INPUT)],
         [_batch_of(graph.output[0], OUTPUT)],
-        [_renamed_tensor(tensor, names) for tensor in tensors],
+        tensors,
     )
     opsets = [onnx.helper.make_opsetid("", opset.version) for opset in model.opset_import if opset.domain == ""]
     return onnx.helper.make_model(renamed, opset_imports=opsets, ir_version=model.ir_version)
@@ -66,13 +69,6 @@ def _renamed_node(node: onnx.NodeProto, number: int, names: dict[str, str]) -> o
     result.input.extend(names[name] for name in node.input)
     result.output.extend(names[name] for name in node.output)
     result.attribute.extend(sorted(node.attribute, key=lambda attribute: attribute.name))
-    return result
-
-
-def _renamed_tensor(tensor: onnx.TensorProto, names: dict[str, str]) -> onnx.TensorProto:
-    result = onnx.TensorProto()
-    result.CopyFrom(tensor)
-    result.name = names[tensor.name]
     return result
 
 

@@ -33,6 +33,10 @@ class Bootstrap:
         """
         return ratio(self.sums(values * some), self.sums(some))
 
+    def mean(self, values: np.ndarray, some: np.ndarray) -> tuple[float, float, float]:
+        """The mean over these faces as they are, and its `interval`; all NaN if there are none."""
+        return values[some].mean() if some.any() else np.nan, *interval(self.means(values, some))
+
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part` / `whole`, NaN where `whole` is 0."""

@@ -15,7 +15,6 @@ from stages.network.inputs import Faces
 from stages.runtime.replacing import replacing
 
 MISTAKES = 4  # of each emotion
-KINDS = ("mistake", "typical")
 
 
 def mistakes(label: np.ndarray, probability: np.ndarray) -> list[int]:
@@ -49,16 +48,16 @@ def write_examples(
     Beside `path`, without a suffix: .csv (kind, id), .npy (the pictures in the same order) and _saliency.npy, for each
     typical face and network what `occlusion` returns, float32 (faces, networks, size, size).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    chosen = mistakes(faces.label, probability), typical(faces.label, probability)
-    rows = [(kind, ids[number]) for kind, numbers in zip(KINDS, chosen, strict=True) for number in numbers]
-    write_table(pd.DataFrame(rows, columns=["kind", "id"]), path.with_suffix(".csv"))
+    wrong, right = mistakes(faces.label, probability), typical(faces.label, probability)
+    chosen = np.array([*wrong, *right], int)
+    kinds = ["mistake"] * len(wrong) + ["typical"] * len(right)
+    write_table(pd.DataFrame({"kind": kinds, "id": ids[chosen]}), path.with_suffix(".csv"))
+    pictures = faces.pictures(chosen)
     with ArrayWriter(path.with_suffix(".npy"), faces.size) as array:
-        for picture in faces.pictures(np.array([*chosen[0], *chosen[1]], int)):
+        for picture in pictures:
             array.append(picture)
-    falls = np.zeros((len(chosen[1]), len(networks), faces.size, faces.size), np.float32)
-    pictures = faces.pictures(np.array(chosen[1], int))
-    for place, (number, picture) in enumerate(zip(chosen[1], pictures, strict=True)):
+    falls = np.zeros((len(right), len(networks), faces.size, faces.size), np.float32)
+    for place, (number, picture) in enumerate(zip(right, pictures[len(wrong) :], strict=True)):
         for row, network in enumerate(networks.values()):
             falls[place, row] = occlusion(partial(answers, network), picture, faces.label[number])
     with replacing(path.with_name(f"{path.name}_saliency.npy")) as file:

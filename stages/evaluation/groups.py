@@ -1,15 +1,66 @@
-"""Accuracy on parts of the test faces: people also trained on and others, genders, ages, professions."""
+"""Who is on the test faces, and how both models do on each part of them: genders, ages, people trained on or not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from stages.datasets.annotators import ANNOTATORS, majority
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.scores import ALL
+from stages.files.tables import read_table, with_columns
 
+ATTRIBUTES = ("gender", "age", "professional")
 FAMILIAR = ("seen", "validation", "unseen")
 UNKNOWN = "unknown"  # a group that says nothing of a person, and so makes no gap
+
+
+def with_people(table: pd.DataFrame, everybody: pd.DataFrame, manifest: Path) -> pd.DataFrame:
+    """The rows of test faces with what the manifest says of each photo and its person, and `familiar`, one of FAMILIAR.
+
+    `table` has the columns id and person, `everybody` is all of merged.csv, and `manifest` the folder of `rename`.
+    """
+    annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
+    columns = ["id", *ATTRIBUTES, "uploader", *annotators]
+    # Of hundreds of thousands of rows, only what is needed.
+    manifests = (read_table(path)[columns] for path in sorted(manifest.glob("*_*.csv")))
+    photos = pd.concat(photos[photos["id"].isin(table["id"])] for photos in manifests)
+    table = table.merge(photos, on="id", how="left", validate="one_to_one")
+    table["professional"] = table["professional"].map({"True": "yes", "False": "no", "": UNKNOWN})
+    table["age"] = np.where(table["age"] == "", UNKNOWN, table["age"] + "s")
+    table["gender"] = table["gender"].replace("", UNKNOWN)
+    table["majority"] = majority(table[annotators].to_numpy())
+    table["annotated"] = (table[annotators] != "").any(axis=1)
+    trained, chosen = (
+        table["person"].isin(everybody.loc[everybody["split"] == split, "person"]) for split in ("train", "validation")
+    )
+    table["familiar"] = np.select([trained, chosen], FAMILIAR[:2], FAMILIAR[2])
+    return table.drop(columns=annotators)
+
+
+def people_tables(
+    table: pd.DataFrame, answers: dict[str, np.ndarray], least: int, bootstrap: Bootstrap, emotions: list[str]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables that only faces with a manifest have, each with its name (docs/evaluation.md), in parts.
+
+    `table` is as `with_people` returns it, `answers` are the emotions that each model sees, texts (n,), and a group of
+    fewer than `least` people has no figures.
+    """
+    person, label, uploader, seen_by_most, annotated, familiar = (
+        table[name].to_numpy() for name in ("person", "label", "uploader", "majority", "annotated", "familiar")
+    )
+    yield "ceilings", ceilings(uploader, seen_by_most, annotated, bootstrap, emotions)
+    labels = {"uploader": uploader, "majority": seen_by_most}
+    for name, answer in answers.items():
+        right = answer == label
+        yield "labels", with_columns(by_label(labels, answer, bootstrap, emotions), model=name)
+        yield "people", with_columns(by_familiarity(right, person, familiar, bootstrap), model=name)
+        for attribute in ATTRIBUTES:
+            groups, gap = by_group(right, person, table[attribute].to_numpy(), least, bootstrap)
+            groups.insert(4, "model", name)
+            yield "groups", with_columns(groups, attribute=attribute)
+            yield "gaps", with_columns(gap, attribute=attribute, model=name)
 
 
 def by_familiarity(right: np.ndarray, person: np.ndarray, familiar: np.ndarray, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -22,13 +73,13 @@ def by_familiarity(right: np.ndarray, person: np.ndarray, familiar: np.ndarray, 
     rows = []
     for name in ("all", *FAMILIAR):
         some = np.ones(len(right), bool) if name == "all" else familiar == name
-        resampled = bootstrap.means(right, some)
-        accuracy = _mean(right[some])
+        accuracy, low, high = bootstrap.mean(right, some)
         difference = [np.nan] * 3
         # Where everybody is unseen, `all` against them would be a zero that nobody measured.
         if name != "unseen" and not unseen.all():
-            difference = [accuracy - _mean(right[unseen]), *interval(resampled - bootstrap.means(right, unseen))]
-        rows.append([name, len(set(person[some])), some.sum(), accuracy, *interval(resampled), *difference])
+            resampled = bootstrap.means(right, some) - bootstrap.means(right, unseen)
+            difference = [accuracy - bootstrap.mean(right, unseen)[0], *interval(resampled)]
+        rows.append([name, len(set(person[some])), some.sum(), accuracy, low, high, *difference])
     columns = ["subset", "people", "faces", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
 
@@ -46,7 +97,7 @@ def by_group(
     for name in sorted(set(group)):
         some = group == name
         people = len(set(person[some]))
-        figures = (right[some].mean(), *interval(bootstrap.means(right, some))) if people >= least else (np.nan,) * 3
+        figures = bootstrap.mean(right, some) if people >= least else (np.nan,) * 3
         rows.append((name, people, some.sum(), people >= least, *figures))
     groups = pd.DataFrame(rows, columns=["group", "people", "faces", "enough", "accuracy", "low", "high"])
     # The first of equals, in the order of names.
@@ -55,29 +106,27 @@ def by_group(
     gap = {"best": "", "worst": "", "gap": np.nan, "low": np.nan, "high": np.nan}
     if len(known) > 1:
         best, worst = known.iloc[int(known["accuracy"].argmax())], known.iloc[int(known["accuracy"].argmin())]
-        means = [bootstrap.means(right, group == name) for name in (best["group"], worst["group"])]
-        low, high = interval(means[0] - means[1])
         gap = {"best": best["group"], "worst": worst["group"], "gap": best["accuracy"] - worst["accuracy"]}
-        gap |= {"low": low, "high": high}
+        means = [bootstrap.means(right, group == gap[name]) for name in ("best", "worst")]
+        gap["low"], gap["high"] = interval(means[0] - means[1])
     return groups, pd.DataFrame([gap | {"smallest": smallest["group"], "smallest_people": smallest["people"]}])
 
 
 def ceilings(
-    uploader: np.ndarray, majority: np.ndarray, annotated: np.ndarray, bootstrap: Bootstrap, emotions: Sequence[str]
+    uploader: np.ndarray, seen_by_most: np.ndarray, annotated: np.ndarray, bootstrap: Bootstrap, emotions: Sequence[str]
 ) -> pd.DataFrame:
     """On how many faces most annotators see what the uploader meant, for `all` and each label of the uploader.
 
     A face on which no two of them agree counts as one on which it is not; one that nobody looked at does not count.
 
-    `uploader` and `majority` ("" for none) are texts (n,), `annotated` is bool (n,). The columns are those of
+    `uploader` and `seen_by_most` ("" for none) are texts (n,), `annotated` is bool (n,). The columns are those of
     ceilings.csv in docs/evaluation.md.
     """
     rows = []
     for emotion in (ALL, *emotions):
         some = annotated & (np.isin(uploader, emotions) if emotion == ALL else uploader == emotion)
-        agree, decided = majority == uploader, majority != ""
-        agreement = agree[some].mean() if some.any() else np.nan
-        rows.append((emotion, some.sum(), decided[some].sum(), agreement, *interval(bootstrap.means(agree, some))))
+        decided = (some & (seen_by_most != "")).sum()
+        rows.append((emotion, some.sum(), decided, *bootstrap.mean(seen_by_most == uploader, some)))
     return pd.DataFrame(rows, columns=["emotion", "faces", "decided", "agreement", "low", "high"])
 
 
@@ -94,11 +143,5 @@ def by_label(
     for name, label in labels.items():
         for emotion in (ALL, *emotions):
             some = both if emotion == ALL else both & (label == emotion)
-            right = predicted == label
-            accuracy = right[some].mean() if some.any() else np.nan
-            rows.append((name, emotion, some.sum(), accuracy, *interval(bootstrap.means(right, some))))
+            rows.append((name, emotion, some.sum(), *bootstrap.mean(predicted == label, some)))
     return pd.DataFrame(rows, columns=["label", "emotion", "faces", "accuracy", "low", "high"])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from stages.evaluation.bootstrap import Bootstrap, interval
+from stages.evaluation.bootstrap import Bootstrap
 from stages.evaluation.scores import ALL
 
 
@@ -24,22 +24,10 @@ def differences(
     for number, emotion in enumerate((ALL, *emotions)):
         some = label == number - 1 if number else np.ones(len(label), bool)
         gained, lost = int((change[some] > 0).sum()), int((change[some] < 0).sum())
-        low, high = interval(bootstrap.means(change, some))
-        rows.append(
-            {
-                "emotion": emotion,
-                "faces": int(some.sum()),
-                "before": right[0][some].mean(),
-                "after": right[1][some].mean(),
-                "difference": change[some].mean(),
-                "low": low,
-                "high": high,
-                "gained": gained,
-                "lost": lost,
-                "p_value": mcnemar(gained, lost),
-            }
-        )
-    return pd.DataFrame(rows)
+        figures = right[0][some].mean(), right[1][some].mean(), *bootstrap.mean(change, some)
+        rows.append((emotion, some.sum(), *figures, gained, lost, mcnemar(gained, lost)))
+    columns = ["emotion", "faces", "before", "after", "difference", "low", "high", "gained", "lost", "p_value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -19,16 +19,8 @@ def reliability(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     right = np.bincount(number, probability.argmax(axis=1) == label, BINS)
     some = np.where(faces > 0, faces, np.nan)
     edges = np.arange(BINS + 1) / BINS
-    return pd.DataFrame(
-        {
-            "bin": np.arange(1, BINS + 1),
-            "low": edges[:-1],
-            "high": edges[1:],
-            "faces": faces,
-            "confidence": confidence / some,
-            "accuracy": right / some,
-        }
-    )
+    columns = {"bin": np.arange(1, BINS + 1), "low": edges[:-1], "high": edges[1:], "faces": faces}
+    return pd.DataFrame(columns | {"confidence": confidence / some, "accuracy": right / some})
 
 
 def chance_calibration_error(probability: np.ndarray, draws: int, seed: int) -> float:

@@ -64,26 +64,15 @@ def size(picture: np.ndarray, random: np.random.Generator, amount: int) -> np.nd
     return resize(resize(picture, max(round(len(picture) * amount / 100), 1)), len(picture))
 
 
-def none(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Leave the picture as it is."""
-    return picture
-
-
 def distortions(settings: Robustness) -> list[tuple[str, int, int | None, Distort]]:
     """Name, strength, amount and function of each distortion that `robustness:` in params.yaml names.
 
     Strengths count from 1; `none` comes first, with strength 0 and no amount.
     """
-    amounts = {
-        blur: settings.blur,
-        light: settings.light,
-        noise: settings.noise,
-        jpeg: settings.jpeg,
-        rotation: settings.rotation,
-        size: settings.size,
-    }
-    found: list[tuple[str, int, int | None, Distort]] = [(none.__name__, 0, None, none)]
-    for distort, strengths in amounts.items():
+    kinds = (blur, light, noise, jpeg, rotation, size)
+    amounts = (settings.blur, settings.light, settings.noise, settings.jpeg, settings.rotation, settings.size)
+    found: list[tuple[str, int, int | None, Distort]] = [("none", 0, None, lambda picture, random: picture)]
+    for distort, strengths in zip(kinds, amounts, strict=True):
         for strength, amount in enumerate(strengths, 1):
             found.append((distort.__name__, strength, amount, partial(distort, amount=amount)))
     return found

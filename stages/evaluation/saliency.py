@@ -10,10 +10,9 @@ import numpy as np
 
 COVER = 1 / 4  # side of the cover, as a share of the picture's
 STEPS = 12  # positions of the cover along each side
-Place = tuple[slice, slice]
 
 
-def cover_places(size: int) -> list[Place]:
+def cover_places(size: int) -> list[tuple[slice, slice]]:
     """Where a picture of `size` pixels is covered: places that overlap, row by row."""
     side = max(1, round(size * COVER))
     starts = np.unique(np.linspace(0, size - side, STEPS).round().astype(int)).tolist()
@@ -35,5 +34,4 @@ def occlusion(predict: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, 
     for place, share in zip(places, probability[1:], strict=True):
         fall[place] += probability[0] - share
         count[place] += 1
-    mean: np.ndarray = fall / count
-    return mean
+    return np.asarray(fall / count)

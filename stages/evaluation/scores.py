@@ -92,9 +92,6 @@ def _resampled_ece(bootstrap: Bootstrap, label: np.ndarray, probability: np.ndar
 def confusion(label: np.ndarray, probability: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
     """A row for each label and answer: the faces of that label with that answer, and their share of the label's."""
     faces = confusion_matrix(label, probability.argmax(axis=1), labels=np.arange(len(emotions)))
-    rows = [
-        (emotion, answer, faces[i, j], faces[i, j] / faces[i].sum())
-        for i, emotion in enumerate(emotions)
-        for j, answer in enumerate(emotions)
-    ]
-    return pd.DataFrame(rows, columns=["label", "answer", "faces", "share"])
+    pairs = pd.MultiIndex.from_product([emotions, emotions], names=["label", "answer"])
+    shares = faces / faces.sum(axis=1, keepdims=True)
+    return pd.DataFrame({"faces": faces.ravel(), "share": shares.ravel()}, pairs).reset_index()

@@ -27,27 +27,17 @@ MODEL_COLOURS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"
 # What each colour is called in the page's style sheet, which has others for a dark screen.
 THEME = {
-    BEFORE: "var(--before)",
-    AFTER: "var(--after)",
-    THIRD: "var(--third)",
-    FOURTH: "var(--fourth)",
-    INK: "currentColor",
-    LINE: "var(--line)",
-}
+    BEFORE: "var(--before)", AFTER: "var(--after)", THIRD: "var(--third)", FOURTH: "var(--fourth)",
+    INK: "currentColor", LINE: "var(--line)",
+}  # fmt: skip
 WIDTH = 4.4  # inches
 STYLE: dict[str, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
+    "font.size": 10, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False,
+    "grid.color": LINE, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and set in the reader's font
     "svg.hashsalt": "report",
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-}
+}  # fmt: skip
 
 style.use(STYLE)
 
@@ -102,10 +92,8 @@ def bars(title: str, names: Sequence[str], models: Mapping[str, tuple[Values, Va
             axes.text(end + 1.5, place + shift, f"{number:.0f}", va="center", fontsize=8, color=INK)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set_xlim(0, 112)
-    axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="x")
-    axes.set_xlabel("recognised (%), with 95 % interval")
+    axes.set(xlim=(0, 112), xticks=range(0, 101, 20), xlabel="recognised (%), with 95 % interval")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -123,8 +111,7 @@ def confusion(title: str, names: Sequence[str], shares: np.ndarray) -> Figure:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("label")
+    axes.set(xlabel="taken for", ylabel="label")
     return figure
 
 
@@ -138,14 +125,10 @@ def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]])
         axes.plot(x, y, color=colour, linewidth=1, alpha=0.5)
         # The area of a marker is the share of the faces.
         area = 8 + 500 * np.asarray(faces) / max(np.sum(faces), 1)
-        axes.scatter(
-            x, y, area, color=colour, marker=MARKERS[colour], alpha=0.85, linewidths=0, label=f"{name} transfer"
-        )
-    axes.set_xlim(15, 102)
-    axes.set_ylim(-2, 102)
+        label, marker = f"{name} transfer", MARKERS[colour]
+        axes.scatter(x, y, area, color=colour, marker=marker, alpha=0.85, linewidths=0, label=label)
     axes.grid()
-    axes.set_xlabel("confidence (%)")
-    axes.set_ylabel("right (%)")
+    axes.set(xlim=(15, 102), ylim=(-2, 102), xlabel="confidence (%)", ylabel="right (%)")
     legend = figure.legend(loc="outside lower center", ncols=3, fontsize=8, columnspacing=1)
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([40])  # type: ignore[union-attr]
@@ -162,8 +145,7 @@ def curves(title: str, unit: str, curves_of: Mapping[str, Values], best: int) ->
     axes.axvline(best, color=INK, linewidth=1, linestyle=":", label="epoch kept")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid()
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(unit)
+    axes.set(xlabel="epoch", ylabel=unit)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -182,7 +164,7 @@ def panels(
     for number, axes in enumerate(grid.flat):
         axes.set_visible(number < len(names))
         axes.grid()
-    for axes, name, number in zip(grid.flat, names, range(len(names)), strict=False):
+    for number, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         for model, by_name in models.items():
             x, value, low, high = by_name[number]
             colour = MODEL_COLOURS[model]
@@ -212,8 +194,7 @@ def lines_over(title: str, x_label: str, x: Values, series: Mapping[str, Spread]
         axes.minorticks_off()
     axes.set_xticks(x, [f"{number:g}" for number in x])
     axes.grid()
-    axes.set_xlabel(x_label)
-    axes.set_ylabel("accuracy (%)")
+    axes.set(xlabel=x_label, ylabel="accuracy (%)")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
@@ -232,8 +213,7 @@ def rows_with_spread(title: str, meaning: str, names: Sequence[str], series: Map
         )  # fmt: skip
     axes.set_yticks(places, names, fontsize=8)
     figure.suptitle(meaning, x=0.01, ha="left", fontsize=8)
-    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid()
-    axes.set_xlabel("accuracy (%)")
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="accuracy (%)")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure

@@ -51,25 +51,21 @@ def write_sheet(path: Path, title: str, sections: Sequence[Section]) -> None:
     """Write a page with the sections, one below the other."""
     height = 2 * TITLE + GAP + sum(section.height for section in sections)
     page = Image.new("RGB", (WIDTH, height), PAPER)
-    ImageDraw.Draw(page).text((GAP, GAP), title, INK, ImageFont.load_default(TITLE))
+    draw = ImageDraw.Draw(page)
+    draw.text((GAP, GAP), title, INK, ImageFont.load_default(TITLE))
     top = 2 * TITLE
     for section in sections:
-        _draw_section(page, section, top)
+        draw.text((GAP, top + HEADING), section.heading, INK, ImageFont.load_default(HEADING))
+        side = section.side
+        for number, tile in enumerate(section.tiles):
+            row, column = divmod(number, section.columns)
+            x, y = GAP + column * (side + GAP), top + 3 * HEADING + row * section.row_height
+            if tile.picture is None:
+                draw.rectangle((x, y, x + side - 1, y + side - 1), EMPTY)
+            else:
+                picture = Image.fromarray(cv2.cvtColor(shrink(tile.picture, side), cv2.COLOR_BGR2RGB))
+                page.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
+            draw.text((x, y + side + 2), tile.caption, INK, ImageFont.load_default(CAPTION))
         top += section.height
     with replacing(path) as file:
         page.save(file)
-
-
-def _draw_section(page: Image.Image, section: Section, top: int) -> None:
-    draw = ImageDraw.Draw(page)
-    draw.text((GAP, top + HEADING), section.heading, INK, ImageFont.load_default(HEADING))
-    for number, tile in enumerate(section.tiles):
-        row, column = divmod(number, section.columns)
-        x = GAP + column * (section.side + GAP)
-        y = top + 3 * HEADING + row * section.row_height
-        if tile.picture is None:
-            draw.rectangle((x, y, x + section.side - 1, y + section.side - 1), EMPTY)
-        else:
-            picture = Image.fromarray(cv2.cvtColor(shrink(tile.picture, section.side), cv2.COLOR_BGR2RGB))
-            page.paste(picture, (x + (section.side - picture.width) // 2, y + (section.side - picture.height) // 2))
-        draw.text((x, y + section.side + 2), tile.caption, INK, ImageFont.load_default(CAPTION))

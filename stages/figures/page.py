@@ -8,7 +8,6 @@ import cv2
 import jinja2
 import numpy as np
 
-from stages.files.images import encode_jpeg
 from stages.runtime.replacing import replacing
 
 TEMPLATE = Path(__file__).parent / "page.html"
@@ -47,13 +46,9 @@ def probability(p: float) -> str:
 
 def png(picture: np.ndarray) -> str:
     """A picture, uint8 (height, width) grey or (height, width, 3) BGR, as a data URI without loss."""
-    return _uri("png", bytes(cv2.imencode(".png", picture)[1]))
+    return uri("png", bytes(cv2.imencode(".png", picture)[1]))
 
 
-def jpeg(picture: np.ndarray, quality: int) -> str:
-    """A picture as `png` takes it, as a data URI a tenth as long; quality 0 to 100."""
-    return _uri("jpeg", encode_jpeg(picture, quality))
-
-
-def _uri(kind: str, data: bytes) -> str:
+def uri(kind: str, data: bytes) -> str:
+    """An encoded picture, png or jpeg, as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,5 +1,6 @@
 """What the report shows of one data set's test faces: figures, charts, mistakes, and where the models look."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,12 @@ def emotion_charts(
     """Bars of what is recognised, and both confusion matrices; emotions in English and Korean on the page."""
     # matplotlib's own font has no Hangul, the reader's browser has.
     names, both = list(emotions), [f"{english}\n{korean}" for english, korean in emotions.items()]
-    recalls = {name: interval(scores[scores["model"] == name], emotions) for name in MODELS}
+    percent = 100 * scores[scores["figure"] == "recall"].set_index(["model", "emotion"])[["value", "low", "high"]]
+    recalls = {name: tuple(percent.loc[name].loc[names].to_numpy(float).T) for name in MODELS}
     heading = f"{title}: recognised"
     charts.save(charts.bars(heading, names, recalls), FIGURES / f"{dataset}_emotions.png")
-    drawings = [
-        charts.svg(charts.bars(heading, both, recalls), f"{heading}, by emotion; the figures are in the table above")
-    ]
+    description = f"{heading}, by emotion; the figures are in the table above"
+    drawings = [charts.svg(charts.bars(heading, both, recalls), description)]
     for name in MODELS:
         cells = confusion[confusion["model"] == name].pivot(index="label", columns="answer", values="share")
         shares = cells.loc[names, names].to_numpy()
@@ -92,23 +93,13 @@ def emotion_charts(
     return drawings
 
 
-def interval(scores: pd.DataFrame, emotions: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The recall of each emotion by one model with the ends of its interval, in percent."""
-    recalls = scores[scores["figure"] == "recall"].set_index("emotion").loc[list(emotions)]
-    value, low, high = (100 * recalls[column].to_numpy(float) for column in ("value", "low", "high"))
-    return value, low, high
-
-
 def reliability_charts(dataset: str, title: str, bins: pd.DataFrame) -> list[str]:
     """Reliability diagrams as the models are, and after temperature scaling."""
     drawings = []
     for calibrated, state in ((False, "as trained"), (True, "after temperature scaling")):
-        chosen = bins[(bins["calibrated"] == calibrated) & (bins["faces"] > 0)]
-        models = {
-            name: tuple(part[column].to_numpy(float) for column in ("confidence", "accuracy", "faces"))
-            for name in MODELS
-            for part in [chosen[chosen["model"] == name]]
-        }
+        chosen = bins[(bins["calibrated"] == calibrated) & (bins["faces"] > 0)].set_index("model")
+        columns = chosen[["confidence", "accuracy", "faces"]]
+        models = {name: tuple(columns.loc[[name]].to_numpy(float).T) for name in MODELS}
         figure = charts.reliability(f"{title}: {state}", models)  # type: ignore[arg-type]
         name = f"{dataset}_reliability{'_calibrated' if calibrated else ''}"
         drawings.append(draw(figure, name, f"{title}, {state}: reliability diagram before and after transfer"))
@@ -121,12 +112,10 @@ def robustness_chart(dataset: str, title: str, table: pd.DataFrame) -> str:
     if not names:
         return ""
     models: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in MODELS}
-    for name, by_distortion in models.items():
-        rows = table[table["model"] == name]
-        for distortion in names:
-            line = rows[rows["distortion"].isin(("none", distortion))].sort_values("strength")
-            percent = [100 * line[column].to_numpy(float) for column in ("accuracy", "low", "high")]
-            by_distortion.append((line["amount"].to_numpy(float), *percent))
+    for (name, by_distortion), distortion in itertools.product(models.items(), names):
+        line = table[(table["model"] == name) & table["distortion"].isin(("none", distortion))].sort_values("strength")
+        percent = 100 * line[["accuracy", "low", "high"]].to_numpy(float).T
+        by_distortion.append((line["amount"].to_numpy(float), *percent))
     panels = [DISTORTIONS[name] for name in names]
     figure = charts.panels(f"{title}: distorted faces", "right (%)", panels, models)  # type: ignore[arg-type]
     return draw(figure, f"{dataset}_robustness", f"{title}: accuracy under distortions, weak to strong")
@@ -136,7 +125,7 @@ def read_examples(dataset: str, predictions: pd.DataFrame) -> list[dict[str, Any
     """The examples that `evaluate` chose: kind, id, what `predictions` says of the face, and its picture."""
     table = read_table(EXAMPLES / f"{dataset}.csv").merge(predictions, on="id", how="left", validate="many_to_one")
     pictures = open_array(EXAMPLES / f"{dataset}.npy")
-    rows = ({str(name): value for name, value in row.items()} for row in table.to_dict("records"))
+    rows: list[Any] = table.to_dict("records")
     return [row | {"picture": picture} for row, picture in zip(rows, pictures, strict=True)]
 
 
@@ -159,8 +148,7 @@ def mistakes(examples: list[dict[str, Any]], emotion: str) -> list[dict[str, Any
 def read_saliency(path: Path) -> np.ndarray:
     """How far each part of the typical faces matters to each model, float (faces, models, size, size)."""
     with reading(path), open(path, "rb") as file:
-        falls: np.ndarray = np.lib.format.read_array(file)
-    return falls
+        return np.asarray(np.lib.format.read_array(file))
 
 
 def saliency(examples: list[dict[str, Any]], falls: np.ndarray) -> list[dict[str, Any]]:
@@ -187,5 +175,5 @@ def overlay(picture: np.ndarray, fall: np.ndarray) -> np.ndarray:
     grey = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC).astype(float)[..., np.newaxis]
     fall = cv2.resize(fall, size, interpolation=cv2.INTER_LINEAR)[..., np.newaxis]
     strength = 0.75 * np.abs(fall)
-    mixed: np.ndarray = (1 - strength) * grey + strength * np.where(fall > 0, bgr(ORANGE), bgr(BLUE))
-    return mixed.round().clip(0, 255).astype(np.uint8)
+    mixed = (1 - strength) * grey + strength * np.where(fall > 0, bgr(ORANGE), bgr(BLUE))
+    return np.asarray(mixed.round().clip(0, 255), np.uint8)

@@ -51,15 +51,17 @@ def keys_of(table: pd.DataFrame) -> list[str]:
     return list(table.columns[: list(table.columns).index("runs")])
 
 
-def cells(table: pd.DataFrame) -> list[list[str]]:
-    """The table for a reader: a heading, a row for each combination in percent, and the accuracy before transfer."""
+def markdown(table: pd.DataFrame) -> str:
+    """The table as Markdown: a heading, a row for each combination in percent, and the accuracy before transfer."""
     keys, headings = keys_of(table), headings_of(table)
     lines = [[*keys, "runs", *headings.values()]]
     for row in table.to_dict("records"):
         values, figures = (_text(row[key]) for key in keys), (_percent(row, name) for name in headings)
         lines.append([*values, str(row["runs"]), *figures])
-    last = before(table)
-    return [*lines, ["before transfer", *[""] * len(keys), *last]] if any(last) else lines
+    if any(last := before(table)):
+        lines.append(["before transfer", *[""] * len(keys), *last])
+    heading, *others = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([heading, "|" + "---|" * len(lines[0]), *others])
 
 
 def rows(table: pd.DataFrame) -> list[tuple[str, int, list[tuple[str, str]]]]:
@@ -89,11 +91,10 @@ def headings_of(table: pd.DataFrame) -> dict[str, str]:
 
 def before(table: pd.DataFrame) -> list[str]:
     """The accuracy before transfer in percent under each heading, "" where it was not measured."""
-    return [_average(table, f"{name}_before") for name in headings_of(table)]
-
-
-def _average(table: pd.DataFrame, column: str) -> str:
-    return f"{100 * np.average(table[column], weights=table['runs']):.1f}" if column in table else ""
+    columns = [f"{name}_before" for name in headings_of(table)]
+    return [
+        f"{100 * np.average(table[column], weights=table['runs']):.1f}" if column in table else "" for column in columns
+    ]
 
 
 def _text(value: Any) -> str:
@@ -103,12 +104,6 @@ def _text(value: Any) -> str:
 def _percent(row: Any, name: str) -> str:
     spread = row[f"{name}_sd"]
     return f"{100 * row[name]:.1f}" + ("" if pd.isna(spread) else f" ± {100 * spread:.1f}")
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """The table of `cells` as Markdown."""
-    heading, *lines = (f"| {' | '.join(line)} |" for line in cells(table))
-    return "\n".join([heading, "|" + "---|" * len(cells(table)[0]), *lines])
 
 
 def draw(table: pd.DataFrame, name: str) -> Figure:

@@ -4,29 +4,19 @@ Imported in one place: without start-up noise, with float32 that is float32, and
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    # TensorFlow greets from C++ before its log level counts, so the stream itself is turned away.
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
 
 # A machine without a GPU is no error; what does go wrong comes as a Python exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with _silent_stderr():
+# TensorFlow greets from C++ before its log level counts, so the stream itself is turned away.
+stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nowhere, 2)
+try:
     import keras
+finally:
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    os.close(nowhere)
 
 # A GPU from Ampere on would multiply with 10 bits after the point: the forms of a model would differ by more than 1e-4.
 tf: Any = None

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from stages.network.backend import keras, tf
 from stages.network.inputs import Faces
-from stages.network.normalization import FusedBatchNormalization, plain
+from stages.network.normalization import FusedBatchNormalization
 from stages.runtime.errors import UserError, reading
 from stages.runtime.params import Model
 from stages.runtime.replacing import replacing
@@ -68,19 +68,16 @@ def vgg(settings: Model, size: int, classes: int, training: bool) -> keras.Model
         x = layers.MaxPooling2D(dtype=precision, name=f"block{block}_pool")(x)
         rate = settings.dropout_odd if block % 2 else settings.dropout_even
         x = layers.Dropout(rate, seed=block, dtype=precision, name=f"block{block}_dropout")(x)
-    x = (
-        layers.Flatten(name="flatten")(x)
-        if settings.head == "flatten"
-        else layers.GlobalAveragePooling2D(name="average")(x)
-    )
-    for number, width in enumerate(settings.dense, 1):
-        x = layers.Dense(
-            width, activation="relu", kernel_initializer="he_normal", dtype=precision, name=f"dense{number}"
-        )(x)
-        if number == 1:
-            x = layers.Dropout(settings.dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
-    if not settings.dense:
-        x = layers.Dropout(settings.dropout_head, seed=0, dtype=precision, name="head_dropout")(x)
+    flat = settings.head == "flatten"
+    x = (layers.Flatten(name="flatten") if flat else layers.GlobalAveragePooling2D(name="average"))(x)
+    head = [
+        layers.Dense(width, activation="relu", kernel_initializer="he_normal", dtype=precision, name=f"dense{number}")
+        for number, width in enumerate(settings.dense, 1)
+    ]
+    # After the first dense layer, if there is one.
+    head.insert(1, layers.Dropout(settings.dropout_head, seed=0, dtype=precision, name="head_dropout"))
+    for layer in head:
+        x = layer(x)
     # Equal probabilities at first: random ones start so wrong that a short run does not recover.
     outputs = layers.Dense(classes, activation="softmax", kernel_initializer="zeros", name="emotion")(x)
     if mirror:
@@ -103,7 +100,10 @@ def load_weights(model: keras.Model, path: Path) -> None:
         # Keras only warns of a layer that the file lacks, and says nothing of one that the network lacks.
         warnings.filterwarnings("error", "Skipping", UserWarning)
         try:
-            if _count_arrays(path) != len(bare.weights):
+            arrays: list[str] = []
+            with h5py.File(path) as file:
+                file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+            if len(arrays) != len(bare.weights):
                 raise ValueError
             bare.load_weights(path)
         except (ValueError, UserWarning):
@@ -115,20 +115,14 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def _bare(model: keras.Model) -> keras.Model:
-    """The same network with neither optimizer nor dropout, which keeps its seeds among the variables."""
+    """The same network of Keras's own layers, without optimizer and dropout, which keeps its seeds as variables."""
     config = model.get_config()
-    config["layers"] = [plain(layer) for layer in config["layers"]]
     for layer in config["layers"]:
         if layer["class_name"] == "Dropout":
             layer["config"]["rate"] = 0.0
+        if layer["class_name"] == FusedBatchNormalization.__name__:
+            layer |= {"class_name": "BatchNormalization", "module": "keras.layers", "registered_name": None}
     return type(model).from_config(config)
-
-
-def _count_arrays(path: Path) -> int:
-    arrays: list[str] = []
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
-    return len(arrays)
 
 
 def without_last(model: keras.Model, settings: Model, count: int) -> keras.Model:
@@ -144,10 +138,9 @@ def freeze(model: keras.Model, blocks: int, batchnorm: bool) -> None:
 
     A frozen BatchNormalization keeps its scale and shift and works with its running statistics, as in inference.
     """
-    frozen = {f"block{number}" for number in range(1, blocks + 1)}
+    frozen = tuple(f"block{number}_" for number in range(1, blocks + 1))
     for layer in model.layers:
-        norm = batchnorm and isinstance(layer, keras.layers.BatchNormalization)
-        if norm or layer.name.partition("_")[0] in frozen:
+        if layer.name.startswith(frozen) or (batchnorm and isinstance(layer, keras.layers.BatchNormalization)):
             layer.trainable = False
 
 

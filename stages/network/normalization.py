@@ -29,16 +29,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             is_training=learning,
         )
         if learning:
-            for average, now in (
-                (self.moving_mean, result.batch_mean),
-                (self.moving_variance, result.batch_variance),
-            ):
-                average.assign(average * self.momentum + now * (1 - self.momentum))
+            averages, now = (self.moving_mean, self.moving_variance), (result.batch_mean, result.batch_variance)
+            for average, value in zip(averages, now, strict=True):
+                average.assign(average * self.momentum + value * (1 - self.momentum))
         return result.y
-
-
-def plain(layer: dict[str, Any]) -> dict[str, Any]:
-    """The config of `layer` with Keras's BatchNormalization in place of the fused one."""
-    if layer["class_name"] != FusedBatchNormalization.__name__:
-        return layer
-    return layer | {"class_name": "BatchNormalization", "module": "keras.layers", "registered_name": None}

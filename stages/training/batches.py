@@ -27,12 +27,9 @@ def cyclic_order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
     The order is one random permutation after the other: each item comes once in a turn, and any piece of it can be had
     without what came before.
     """
-    turns = [
-        np.random.default_rng([seed, turn]).permutation(count)
-        for turn in range(start // count, (stop - 1) // count + 1)
-    ]
-    first = start // count * count
-    return np.concatenate(turns)[start - first : stop - first]
+    turns = range(start // count, (stop - 1) // count + 1)
+    order = np.concatenate([np.random.default_rng([seed, turn]).permutation(count) for turn in turns])
+    return order[start % count :][: stop - start]
 
 
 @dataclass(frozen=True)

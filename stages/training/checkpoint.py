@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.network.backend import keras
 from stages.runtime.errors import UserError
+from stages.runtime.replacing import replacing
 
 Record = dict[str, float]  # the figures of an epoch, by name
 
@@ -19,13 +20,11 @@ def save(path: Path, network: keras.Model, history: Sequence[Record], best: Sequ
     """Write the weights and optimizer of `network`, the records of all epochs, and the weights of the best of them."""
     now = [*network.get_weights(), *(np.asarray(variable) for variable in network.optimizer.variables)]
     arrays = {f"now{n}": array for n, array in enumerate(now)} | {f"best{n}": array for n, array in enumerate(best)}
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
+    # A rename is all or nothing, so a kill leaves the old checkpoint or the new one.
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, history=np.array(json.dumps(list(history))), **arrays)
         file.flush()
         os.fsync(file.fileno())
-    # A rename is all or nothing, so a kill leaves the old checkpoint or the new one.
-    part.replace(path)
 
 
 def restore(path: Path, network: keras.Model) -> tuple[list[Record], list[np.ndarray]]:

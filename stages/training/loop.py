@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from dvclive.live import Live
@@ -73,15 +72,10 @@ def _epoch(network: keras.Model, data: TrainingData, recipe: Recipe, epoch: int)
         probability = probability[:, : -data.extra_classes]
         probability /= probability.sum(axis=1, keepdims=True)
     accuracy, loss = _scores(probability, data.validation.label)
-    record = {
-        "train/loss": logs["loss"][0],
-        "train/accuracy": logs["accuracy"][0],
-        "validation/loss": loss,
-        "validation/accuracy": accuracy,
-    }
-    if not np.isfinite([record["train/loss"], loss]).all():
+    if not np.isfinite([logs["loss"][0], loss]).all():
         raise UserError(f"the loss is no longer a number in epoch {epoch + 1}; use a lower lr or a longer warmup.")
-    return {key: float(value) for key, value in record.items()}
+    train = {f"train/{name}": float(logs[name][0]) for name in ("loss", "accuracy")}
+    return train | {"validation/loss": loss, "validation/accuracy": accuracy}
 
 
 def epoch_batches(data: TrainingData, recipe: Recipe, epoch: int) -> Iterator[Batch]:
@@ -97,12 +91,9 @@ def epoch_batches(data: TrainingData, recipe: Recipe, epoch: int) -> Iterator[Ba
 def prepare(network: keras.Model, steps: int, recipe: Recipe) -> None:
     """Give `network` its loss and optimizer, with the schedule that `fit` describes; an epoch has `steps` batches."""
     warm = round(recipe.warmup * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warm else recipe.lr,
-        max(recipe.epochs * steps - warm, 1),
-        warmup_target=recipe.lr if warm else None,
-        warmup_steps=warm,
-    )
+    first, target = (0.0, recipe.lr) if warm else (recipe.lr, None)
+    decay_steps = max(recipe.epochs * steps - warm, 1)
+    schedule = keras.optimizers.schedules.CosineDecay(first, decay_steps, warmup_target=target, warmup_steps=warm)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(network.trainable_variables)
@@ -120,11 +111,6 @@ def best_epoch(history: Sequence[Record]) -> int:
     """The number, from 1, of the first epoch with the highest validation accuracy; 0 before the first."""
     accuracy = [record["validation/accuracy"] for record in history]
     return accuracy.index(max(accuracy)) + 1 if accuracy else 0
-
-
-def summary(history: Sequence[Record], data: TrainingData, network: keras.Model) -> dict[str, Any]:
-    """The figures by which a training is judged: its best epoch, and how `network` does on validation."""
-    return {"best_epoch": best_epoch(history), "validation": validate(network, data.validation)}
 
 
 def log_start(record: Record, curves: Path) -> None:

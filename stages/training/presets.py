@@ -42,25 +42,15 @@ class Preset(params.Section):
     finetune: params.Finetune | None = None
 
 
-def weights_of(name: str) -> Path:
-    """The weights of the network `name`."""
-    return _existing(name, f"{name}.weights.h5")
-
-
-def preset_file(name: str) -> Path:
-    """The file of the preset `name`."""
-    return _existing(name, f"{name}.yaml")
-
-
 def preset_of(name: str) -> Preset:
     """The preset `name`."""
-    return params.read(preset_file(name), Preset)
+    return params.read(file_of(name, ".yaml"), Preset)
 
 
-def _existing(name: str, file: str) -> Path:
-    path = FOLDER / file
+def file_of(name: str, ending: str) -> Path:
+    """The file of the network `name` with this ending, .weights.h5 or .yaml; it must be there."""
+    path = FOLDER / f"{name}{ending}"
     if not path.exists():
-        ending = file.removeprefix(name)
         known = ", ".join(sorted(other.name.removesuffix(ending) for other in FOLDER.glob(f"*{ending}"))) or "none"
         raise UserError(f"{path} is missing; {FOLDER}/ has {ending} files of: {known}.")
     return path
@@ -101,16 +91,16 @@ def check(name: str, preset: Preset, settings: params.Params, keys: Sequence[str
         # In another order the same emotions would be other classes.
         ("emotions", list(settings.emotions.items()), list(preset.emotions.items())),
         ("image.size", size, preset.image.size),
-        ("index.fer2013.classes", ours.classes, its.classes),
-        ("index.fer2013.seed", ours.seed, its.seed),
     ]
     # A smaller validation share is a subset of a larger one, and a lower correlation leaves fewer near duplicates.
-    if ours.validation > its.validation:
-        pairs.append(("index.fer2013.validation", ours.validation, its.validation))
-    if ours.near_duplicate < its.near_duplicate:
-        pairs.append(("index.fer2013.near_duplicate", ours.near_duplicate, its.near_duplicate))
-    if (ours.duplicates, its.duplicates) == ("remove", "keep"):
-        pairs.append(("index.fer2013.duplicates", ours.duplicates, its.duplicates))
+    fits = {
+        "classes": ours.classes == its.classes,
+        "seed": ours.seed == its.seed,
+        "validation": ours.validation <= its.validation,
+        "near_duplicate": ours.near_duplicate >= its.near_duplicate,
+        "duplicates": (ours.duplicates, its.duplicates) != ("remove", "keep"),
+    }
+    pairs += [(f"index.fer2013.{key}", getattr(ours, key), getattr(its, key)) for key in fits if not fits[key]]
     for key, mine, other in pairs:
         if mine != other:
             raise UserError(f"params.yaml: {key} is {mine}, but {file} has {other}; set it as there.")
