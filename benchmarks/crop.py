@@ -42,7 +42,6 @@ REPEATS = 3  # of the ways that take less than a second
 MEGAPIXELS = 4032 * 3024 / 1e6
 QUALITY = 92  # makes about 2 MB of a drawn photo
 FACES = 0.43, 0.72  # sizes at which a drawn face is 500 to 1,100 pixels wide
-SMALL = 96  # a crop that is enough for twice image.size
 CASCADE = "haarcascade_frontalface_default.xml"
 STAGE_PHOTOS = 128, 512  # photos in the short and the long run of the whole stage
 
@@ -137,19 +136,18 @@ def with_autocrop(photo: Photo, path: Path, cropper: Any) -> float:
 def ways() -> dict[str, tuple[Way, int]]:
     """Each way to crop a photo, and how often it is measured."""
     crop = params.load().crop
-    found: dict[str, tuple[Way, int]] = {}
-    for note, size in ("", crop.size), (f", crop.size {SMALL}", SMALL):
-        for detector in ("haar", "yunet"):
-            changed = crop.model_copy(update={"detector": detector, "size": size})
-            found[f"this project, {detector}{note}"] = partial(ours, crop=changed), REPEATS
-    haar, size = crop.model_copy(update={"detector": "haar"}), crop.size
-    found["this project, haar, without annotators' boxes"] = partial(unaided, crop=haar), REPEATS
-    found["original: whole decode, annotators' box"] = partial(original, size=size), REPEATS
-    found["plain: whole decode, cascade at full size"] = partial(plain, size=size), 1
+    haar, yunet = (crop.model_copy(update={"detector": detector}) for detector in ("haar", "yunet"))
+    found: dict[str, tuple[Way, int]] = {
+        "this project, haar": (partial(ours, crop=haar), REPEATS),
+        "this project, yunet": (partial(ours, crop=yunet), REPEATS),
+        "this project, haar, without annotators' boxes": (partial(unaided, crop=haar), REPEATS),
+        "original: whole decode, annotators' box": (partial(original, size=crop.size), REPEATS),
+        "plain: whole decode, cascade at full size": (partial(plain, size=crop.size), 1),
+    }
     if importlib.util.find_spec("autocrop") is None:
         print("Without autocrop: pip install --no-deps -r benchmarks/requirements.txt")
     else:
-        cropper = importlib.import_module("autocrop").Cropper(size, size)
+        cropper = importlib.import_module("autocrop").Cropper(crop.size, crop.size)
         found["autocrop 2.0.0"] = partial(with_autocrop, cropper=cropper), 1
     return found
 

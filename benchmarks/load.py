@@ -86,7 +86,7 @@ def make_repository(place: Path, download: Path) -> None:
     """A DVC repository with this project's code, whose Korean photos are in `download`."""
     shutil.copytree(ROOT / "stages", place / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data/exclude", place / "data/exclude")
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", "data/no_votes.csv"):
         shutil.copy(ROOT / name, place / name)
     sample = {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 1, "shots": 1}
     # A quick look for the face: it is the rest that could grow.

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from numpy.lib.format import open_memmap
 
 from benchmarks.measuring import in_turns
+from stages.files.arrays import ArrayWriter
 from stages.network import model
 from stages.network.backend import deterministic, keras, tf, use_threads
 from stages.network.inputs import Faces
@@ -77,16 +77,14 @@ def draw_line(folder: Path) -> None:
 
 
 def noise(folder: Path, images: int) -> Faces:
-    """Faces of noise, `images` of them, in an array on disk that is written in parts."""
-    size = params.load().image.size
-    path = folder / f"{images}.npy"
+    """Faces of noise, `images` of them, in an array on disk."""
+    settings, path, random = params.load(), folder / f"{images}.npy", np.random.default_rng(1)
     if not path.exists():
-        array = open_memmap(path, "w+", np.uint8, (images, size, size))
-        for part in np.array_split(np.arange(images), max(images // 10_000, 1)):
-            array[part] = np.random.default_rng(int(part[0])).integers(0, 256, (len(part), size, size), np.uint8)
-        array.flush()
+        with ArrayWriter(path, settings.image.size) as array:
+            for _ in range(images):
+                array.append(random.integers(0, 256, (settings.image.size,) * 2, np.uint8))
     row = np.arange(images)
-    return Faces([path], np.zeros(images, int), row, row % len(params.load().emotions))
+    return Faces([path], np.zeros(images, int), row, row % len(settings.emotions))
 
 
 def compiled() -> keras.Model:
