@@ -13,17 +13,18 @@ import itertools
 import statistics
 import tempfile
 import time
+import timeit
 import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from benchmarks.stage import Cost, run_stage
+from benchmarks.measuring import Cost, run_stage
 from stages.crop import crop_photo
 from stages.datasets.annotators import ANNOTATORS, SIDES
 from stages.faces.box import Box, overlap
@@ -33,18 +34,15 @@ from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, korean_photo
+from stages.synthetic.korean_download import EMOTIONS
 from stages.synthetic.packing import jpeg
-
-Result = TypeVar("Result")
 
 PHOTOS = 12
 REPEATS = 3  # of the ways that take less than a second
 MEGAPIXELS = 4032 * 3024 / 1e6
 QUALITY = 92  # makes about 2 MB of a drawn photo
 FACES = 0.43, 0.72  # sizes at which a drawn face is 500 to 1,100 pixels wide
-SMALL = 96  # a crop that is enough for twice image.size
 CASCADE = "haarcascade_frontalface_default.xml"
-EMOTIONS = ("기쁨", "당황", "분노", "슬픔", "중립")
 STAGE_PHOTOS = 128, 512  # photos in the short and the long run of the whole stage
 
 
@@ -75,7 +73,7 @@ def main() -> None:
 def draw_photo(number: int) -> Photo:
     """A drawn photo; its person, place and light follow from the number."""
     size = np.random.default_rng([82, number]).uniform(*FACES)
-    shot = Shot(number, number, number, EMOTIONS[number % len(EMOTIONS)])
+    shot = Shot(number, number, number, EMOTIONS[number % 5])  # without those that are not used
     picture, box = korean_photo(82, shot, (size,), (MEGAPIXELS, MEGAPIXELS))
     return Photo(jpeg(picture, 1, QUALITY), box)
 
@@ -139,22 +137,19 @@ def ways() -> dict[str, tuple[Way, int]]:
     """Each way to crop a photo, and how often it is measured."""
     crop = params.load().crop
     haar, yunet = (crop.model_copy(update={"detector": detector}) for detector in ("haar", "yunet"))
-    small_haar, small_yunet = (way.model_copy(update={"size": SMALL}) for way in (haar, yunet))
-    size = crop.size
     found: dict[str, tuple[Way, int]] = {
         "this project, haar": (partial(ours, crop=haar), REPEATS),
         "this project, yunet": (partial(ours, crop=yunet), REPEATS),
-        f"this project, haar, crop.size {SMALL}": (partial(ours, crop=small_haar), REPEATS),
-        f"this project, yunet, crop.size {SMALL}": (partial(ours, crop=small_yunet), REPEATS),
         "this project, haar, without annotators' boxes": (partial(unaided, crop=haar), REPEATS),
-        "original: whole decode, annotators' box": (partial(original, size=size), REPEATS),
-        "plain: whole decode, cascade at full size": (partial(plain, size=size), 1),
+        "original: whole decode, annotators' box": (partial(original, size=crop.size), REPEATS),
+        "plain: whole decode, cascade at full size": (partial(plain, size=crop.size), 1),
     }
     if importlib.util.find_spec("autocrop") is None:
         print("Without autocrop: pip install --no-deps -r benchmarks/requirements.txt")
-        return found
-    cropper = importlib.import_module("autocrop").Cropper(size, size)
-    return found | {"autocrop 2.0.0": (partial(with_autocrop, cropper=cropper), 1)}
+    else:
+        cropper = importlib.import_module("autocrop").Cropper(crop.size, crop.size)
+        found["autocrop 2.0.0"] = partial(with_autocrop, cropper=cropper), 1
+    return found
 
 
 def print_ways(photos: list[Photo], folder: Path) -> None:
@@ -177,14 +172,11 @@ def print_ways(photos: list[Photo], folder: Path) -> None:
         print(f"{name:48}{seconds[name] / base:>10.2f}{np.median(shares):>12.3f}{share:>12.0%}")
 
 
-def timed(function: Callable[[], Result], repeats: int) -> tuple[float, Result]:
-    """The shortest time on the processor, in seconds, of several calls, and what the last one returned."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.process_time()
-        result = function()
-        best = min(best, time.process_time() - start)
-    return best, result
+def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """The shortest time on the processor, in seconds, of several calls, and what one of them returned."""
+    results: list[Any] = []
+    times = timeit.repeat(lambda: results.append(function()), timer=time.process_time, number=1, repeat=repeats)
+    return min(times), results[-1]
 
 
 def print_stage(photos: list[Photo], folder: Path) -> None:
@@ -196,7 +188,7 @@ def print_stage(photos: list[Photo], folder: Path) -> None:
         runtime = {"engine": "processes", "workers": workers}
         cost = run_stage(folder, "crop", "training", "happy", data={"korean": str(folder.resolve())}, runtime=runtime)
         costs[workers, count] = min(cost, costs.get((workers, count), cost))
-        print(f"{f'{workers} worker(s)':24}{count:>8}{cost.seconds:>10.1f}{cost.megabytes:>22.0f}")
+        print(f"{f'{workers} worker(s)':24}{count:>8}{cost.seconds:>10.1f}{cost.largest:>22.0f}")
     few, many = STAGE_PHOTOS
     one, two = (costs[workers, many].seconds - costs[workers, few].seconds for workers in (1, 2))
     print(f"two workers take {one / two:.2f} times less than one for each further photo (shortest runs)")

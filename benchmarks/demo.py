@@ -8,15 +8,14 @@ else the machine does counts for neither; the start is by the clock on the wall.
 Run: python -m benchmarks.demo ARCHIVE [--model FOLDER] [--votes TABLE], of FER2013 and FER+; three minutes. Linux.
 """
 
-import argparse
 import importlib.resources
 import os
 import subprocess
 import sys
 import tempfile
-import time
+import timeit
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,8 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NU
 import cv2
 import numpy as np
 
-from benchmarks import accuracy
-from benchmarks.accuracy import NO_VOTES, RESAMPLES, SEED, prepare, read_untouched, share
-from benchmarks.stage import WATCH
+from benchmarks.accuracy import RESAMPLES, SEED, balanced, by_emotion, prepared, raw_answer, read_untouched
+from benchmarks.measuring import fer2013_command_line, in_turns, measured
 from demo.models import SHIPPED, Model, find_models
 from demo.reading import read_frame
 from demo.video import VideoWriter
@@ -48,20 +46,19 @@ LABELS = {"surprise": "embarrassed"}  # FER2013's name, and `fer`'s, for what we
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description="Measure the demo.")
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013: a folder, zip archive or CSV file")
+    parser = fer2013_command_line("demo", __doc__)
     parser.add_argument("--votes", type=Path, metavar="TABLE", help="FER+'s votes, as data.ferplus in params.yaml")
     parser.add_argument("--model", type=Path, help="a folder with models; without it, as python -m demo finds them")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    models = find_models(arguments.model)[-1:]
+    model = find_models(arguments.model)[-1]
     other = load_fer()
     frames = [draw_frame(number) for number in range(FRAMES)]
-    print_frames(frames, models, other)
-    print_network(frames, models[0], other)
-    print_accuracy(arguments.archive.resolve(), (arguments.votes or NO_VOTES).resolve(), other)
-    print_start(frames, arguments.model)
+    print_frames(frames, model, other)
+    print_network(frames[0], model, other)
+    print_accuracy(arguments.archive, arguments.votes, other)
+    print_start(frames[0], arguments.model)
 
 
 def load_fer() -> Any:
@@ -87,18 +84,6 @@ def draw_frame(number: int) -> np.ndarray:
     return cv2.copyMakeBorder(small, 0, 0, left, WIDTH - small.shape[1] - left, cv2.BORDER_REPLICATE)
 
 
-def in_turns(ways: Mapping[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Seconds of work that each way took, the ways taking turns; the first, with all loading, does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(turns + 1):
-        for name, way in ways.items():
-            start = time.process_time()
-            way()
-            if turn:
-                seconds[name].append(time.process_time() - start)
-    return seconds
-
-
 def with_detector(model: Model, detector: str) -> Model:
     """The same model, its faces found by another detector."""
     changed = object.__new__(Model)
@@ -108,44 +93,33 @@ def with_detector(model: Model, detector: str) -> Model:
     return changed
 
 
-def print_frames(frames: list[np.ndarray], models: list[Model], other: Any) -> None:
+def print_frames(frames: list[np.ndarray], model: Model, other: Any) -> None:
     """From a decoded frame to the answer."""
-    readers: dict[str, Callable[[np.ndarray], int]] = {
-        "demo, haar": partial(count_faces, [with_detector(models[0], "haar")]),
-        "demo, yunet": partial(count_faces, [with_detector(models[0], "yunet")]),
-        "fer": lambda frame: len(other.detect_emotions(frame)),
+    haar, yunet = (with_detector(model, detector) for detector in ("haar", "yunet"))
+    ways: dict[str, Callable[[], list[Any]]] = {
+        "demo, haar": lambda: [read_frame(frame, [haar]).faces for frame in frames],
+        "demo, yunet": lambda: [read_frame(frame, [yunet]).faces for frame in frames],
+        "fer": lambda: [other.detect_emotions(frame) for frame in frames],
     }
-    found = {name: sum(read(frame) > 0 for frame in frames) for name, read in readers.items()}
-    ways = {name: partial(read_all, read, frames) for name, read in readers.items()}
-    seconds = {name: float(np.median(times)) / len(frames) for name, times in in_turns(ways, TURNS).items()}
+    found = {name: sum(map(bool, read())) for name, read in ways.items()}
+    seconds = in_turns(ways, TURNS).median() / len(frames)
     print(f"{'frame to answer':20}{'frames/s':>10}{'ms':>8}{'times fer':>11}{'with a face':>13}")
     for name, one in seconds.items():
         ratio = seconds["fer"] / one
-        print(f"{name:20}{1 / one:>10.1f}{1e3 * one:>8.2f}{ratio:>11.1f}{found[name]:>10}/{len(frames)}")
+        print(f"{name:20}{1 / one:>10.1f}{1e3 * one:>8.2f}{ratio:>11.1f}{found[str(name)]:>10}/{len(frames)}")
 
 
-def count_faces(models: list[Model], frame: np.ndarray) -> int:
-    """Read a frame with the demo."""
-    return len(read_frame(frame, models).faces)
-
-
-def read_all(read: Callable[[np.ndarray], int], frames: list[np.ndarray]) -> None:
-    """Read all frames, one after the other."""
-    for frame in frames:
-        read(frame)
-
-
-def print_network(frames: list[np.ndarray], model: Model, other: Any) -> None:
-    """The network alone, on faces that are cut out already."""
-    faces = read_frame(frames[0], [model]).faces
+def print_network(frame: np.ndarray, model: Model, other: Any) -> None:
+    """The network alone, on a face that is cut out already."""
+    face = read_frame(frame, [model]).faces[0].picture
     print(f"\n{'network alone':20}{'ours, ms':>10}{'fer, ms':>10}{'times fer':>11}")
     for batch in BATCHES:
-        pictures = np.repeat(faces[0].picture[np.newaxis], batch, axis=0)
+        pictures = np.repeat(face[np.newaxis], batch, axis=0)
         ways = {
             "ours": partial(model.predict, pictures),
             "fer": partial(other._classify_emotions, fer_input(pictures)),
         }
-        ours, fer = (1e3 * float(np.median(times)) for times in in_turns(ways, 5 * TURNS).values())
+        ours, fer = 1e3 * in_turns(ways, 5 * TURNS).median()
         print(f"{f'batch of {batch}':20}{ours:>10.2f}{fer:>10.2f}{fer / ours:>11.1f}")
 
 
@@ -154,51 +128,41 @@ def fer_input(pictures: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(picture, (64, 64)) for picture in pictures]).astype(np.float32) / 127.5 - 1
 
 
-def print_accuracy(archive: Path, votes: Path, other: Any) -> None:
+def print_accuracy(archive: Path, votes: Path | None, other: Any) -> None:
     """How many of FER2013's untouched test pictures are recognised: by its label, and as most people see them."""
-    with tempfile.TemporaryDirectory() as name:
-        prepare(archive, votes, Path(name))
-        test = read_untouched(Path(name))
-    shipped = {path.stem: Model(path) for path in sorted(SHIPPED.parent.glob("*.onnx"))}
+    with prepared(archive, votes) as folder:
+        test = read_untouched(folder)
     emotions = list(params.load().emotions)
-    answers = {name: accuracy.predict(model.predict, test.pictures) for name, model in shipped.items()}
+    answers = {path.stem: raw_answer(Model(path), test.pictures) for path in sorted(SHIPPED.parent.glob("*.onnx"))}
     names = [LABELS.get(name, name) for _, name in sorted(other._get_labels().items())]
     answers["fer"] = other._classify_emotions(fer_input(test.pictures))[:, [names.index(name) for name in emotions]]
     bootstrap = Bootstrap(test.id, RESAMPLES, SEED)
     for truth, label in (("FER2013's label", test.label), ("people's majority", test.people)):
-        if (some := label >= 0).any():
-            print(f"\n{f'{truth}, {some.sum():,} pictures':36}{'recognised, %':>20}{'balanced':>10}")
+        if (label >= 0).any():
+            print(f"\n{f'{truth}, {(label >= 0).sum():,} pictures':36}{'recognised, %':>20}{'balanced':>10}")
             for name, probability in answers.items():
-                right = probability.argmax(axis=1) == label
-                balanced = np.mean([right[label == number].mean() for number in range(len(emotions))])
-                print(f"{name:36}{share(right, some, bootstrap)[1]:>20}{100 * balanced:>10.1f}")
+                lines = by_emotion(truth, probability.argmax(axis=1), label, emotions, bootstrap)
+                print(f"{name:36}{next(iter(lines.values()))[1]:>20}{balanced(lines):>10.1f}")
 
 
-def print_start(frames: list[np.ndarray], model: Path | None) -> None:
+def print_start(frame: np.ndarray, model: Path | None) -> None:
     """From pressing enter to the answer for one photo; and memory for a short and a long video."""
     chosen = [] if model is None else ["--model", str(model)]
     with tempfile.TemporaryDirectory() as name:
         photo = Path(name) / "photo.jpg"
-        photo.write_bytes(encode_jpeg(frames[0], 95))
+        photo.write_bytes(encode_jpeg(frame, 95))
         command = [sys.executable, "-m", "demo", str(photo), *chosen]
-        runs = []
-        for _ in range(STARTS):
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            runs.append(time.perf_counter() - start)
-        print(
-            f"\nfirst photo answered after {np.median(runs):.2f} s (median of {len(runs)}, longest {max(runs):.2f} s)"
-        )
+        start = partial(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+        runs = timeit.repeat(start, number=1, repeat=STARTS)
+        print(f"\nfirst photo answered after {np.median(runs):.2f} s (median of {STARTS}, longest {max(runs):.2f} s)")
         for count in VIDEO_FRAMES:
             film = Path(name) / f"{count}.mp4"
             writer = VideoWriter(film, 30)
             for number in range(count):
-                writer.write(np.roll(frames[0], number % 40, axis=1), number / 30)
+                writer.write(np.roll(frame, number % 40, axis=1), number / 30)
             writer.close()
-            out = str(Path(name) / str(count))
-            watch = [sys.executable, "-c", WATCH, "demo", str(film), "--out", out, *chosen]
-            done = subprocess.run(watch, check=True, stdout=subprocess.PIPE)
-            print(f"video of {count:,} frames: {int(done.stdout) / 1e3:.0f} MB")
+            cost = measured(Path(), "demo", str(film), "--out", str(film.with_suffix("")), *chosen)
+            print(f"video of {count:,} frames: {cost.largest:.0f} MB")
 
 
 if __name__ == "__main__":

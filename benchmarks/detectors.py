@@ -36,7 +36,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     crop = params.load().crop
     print(f"{'pictures':36}{'detector':>10}{'found':>8}{'false finds':>13}{'ms each':>9}")
-    drawn = [draw(number) for number in range(PHOTOS)]
+    drawn = [korean_photo(82, Shot(number, number, number, "중립"), (1.0,), MEGAPIXELS) for number in range(PHOTOS)]
     sets: dict[str, Sequence[Example]] = {f"{PHOTOS} drawn photos": drawn}
     folder = Path(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data")))
     sets["astronaut (1 face)"] = [(decode((folder / "astronaut.png").read_bytes(), colour=True), ASTRONAUT)]
@@ -48,19 +48,14 @@ def main() -> None:
     print_row("LFW, 100 without a face", others, crop)
 
 
-def draw(number: int) -> Example:
-    """A drawn photo of one person and the box from hairline to chin."""
-    return korean_photo(82, Shot(number, number, number, "중립"), (1.0,), MEGAPIXELS)
-
-
 def lfw_examples(path: Path) -> Iterator[Example]:
     """100 faces and 100 other things from scikit-image's subset of Labeled Faces in the Wild, float (200, 25, 25)."""
     pictures = (255 * np.load(path)).astype(np.uint8)
     for number, small in enumerate(pictures):
         large = cv2.resize(small, None, fx=LFW_SCALE, fy=LFW_SCALE, interpolation=cv2.INTER_CUBIC)
-        picture = cv2.copyMakeBorder(large, LFW_BORDER, LFW_BORDER, LFW_BORDER, LFW_BORDER, cv2.BORDER_REPLICATE)
-        inner = float(LFW_BORDER), float(LFW_BORDER + len(large))
-        yield picture, Box(inner[0], inner[0], inner[1], inner[1]) if number < 100 else None
+        picture = np.pad(large, LFW_BORDER, mode="edge")
+        first, last = float(LFW_BORDER), float(LFW_BORDER + len(large))
+        yield picture, Box(first, first, last, last) if number < 100 else None
 
 
 def turned(example: Example, degrees: float) -> Example:

@@ -8,17 +8,15 @@ shares of the width. Brackets are 10 and 90 %, what is before them is the median
 Run: python -m benchmarks.framing ARCHIVE, FER2013 as Kaggle has it; about five minutes
 """
 
-import argparse
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.accuracy import NO_VOTES, prepare
+from benchmarks.accuracy import prepared
 from benchmarks.demo import with_detector
 from benchmarks.detectors import LEAST_OVERLAP, MEGAPIXELS
+from benchmarks.measuring import fer2013_command_line
 from demo.models import SHIPPED, Model
 from demo.reading import read_frame, read_photo
 from stages.crop import crop_photo
@@ -26,7 +24,7 @@ from stages.datasets.annotators import ANNOTATORS
 from stages.faces.box import Box, overlap
 from stages.faces.detection import YUNET
 from stages.files.images import encode_jpeg, network_picture
-from stages.network.inputs import Faces, read_faces
+from stages.network.inputs import read_faces
 from stages.runtime import params
 from stages.runtime.errors import run
 from stages.synthetic.camera import Shot, fer_picture, korean_photo
@@ -42,21 +40,17 @@ HEADING = f"{'':30}{'eyes':>22}{'eyes to mouth':>22}{'eyes, y':>22}{'mouth, y':>
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.framing", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it")
-    archive = parser.parse_args().archive.resolve()
+    archive = fer2013_command_line("framing", __doc__).parse_args().archive
     cv2.setNumThreads(1)
     model, crop = Model(SHIPPED), params.load().crop
     models = {detector: with_detector(model, detector) for detector in DETECTORS}
-    with tempfile.TemporaryDirectory() as name:
-        prepare(archive, NO_VOTES.resolve(), Path(name))
-        data = Path(name) / "data"
+    with prepared(archive) as folder:
+        table, arrays = folder / "data/csvs/fer2013/merged.csv", folder / "data/arrays/fer2013"
         print(f"{'':20}{'side, box widths':>22}{'down, box widths':>23}{'found':>14}{'as it is':>10}{'found, %':>10}")
         for split in ("validation", "test"):
-            faces = read_faces(
-                data / "csvs/fer2013/merged.csv", data / "arrays/fer2013", split, list(model.card.emotions)
-            )
-            pictures, labels = some(faces)
+            faces = read_faces(table, arrays, split, list(model.card.emotions))
+            some = np.unique(np.linspace(0, len(faces) - 1, PICTURES, dtype=int))  # from all over the split
+            pictures, labels = faces.pictures(some), faces.label[some]
             for detector in DETECTORS:
                 print_found_again(f"{split}, {detector}", pictures, labels, models[detector])
     print(f"\n{HEADING}")
@@ -69,13 +63,8 @@ def main() -> None:
     for way, changed in ways.items():
         print_landmarks(f"drawn crops, {way}", cropped(photos, changed, model.card.size))
     for detector in DETECTORS:
-        print_landmarks(f"demo, drawn photos, {detector}", read(photos, models[detector]))
-
-
-def some(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (n, size, size) from all over a split, and their class numbers int (n,)."""
-    index = np.unique(np.linspace(0, len(faces) - 1, PICTURES, dtype=int))
-    return faces.pictures(index), faces.label[index]
+        found = [read_photo(data, [models[detector]]).faces[:1] for data, _ in photos]
+        print_landmarks(f"demo, drawn photos, {detector}", [face.picture for faces in found for face in faces])
 
 
 def draw(number: int) -> tuple[bytes, Box]:
@@ -88,8 +77,7 @@ def draw(number: int) -> tuple[bytes, Box]:
 def put_into_a_larger_one(picture: np.ndarray) -> np.ndarray:
     """A grey picture of a face, enlarged, with its edges repeated and blurred around it: uint8 (height, width, 3)."""
     large = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    around = cv2.copyMakeBorder(large, BORDER, BORDER, BORDER, BORDER, cv2.BORDER_REPLICATE)
-    around = cv2.GaussianBlur(around, (0, 0), BLUR)
+    around = cv2.GaussianBlur(np.pad(large, BORDER, mode="edge"), (0, 0), BLUR)
     around[BORDER : BORDER + SIDE, BORDER : BORDER + SIDE] = large
     return cv2.cvtColor(around, cv2.COLOR_GRAY2BGR)
 
@@ -116,13 +104,6 @@ def cropped(photos: list[tuple[bytes, Box]], crop: params.Crop, size: int) -> It
     """The faces of photos as the crop stage cuts them out and the network sees them."""
     for data, box in photos:
         yield network_picture(crop_photo(data, [box] * len(ANNOTATORS), crop)[0], size)
-
-
-def read(photos: list[tuple[bytes, Box]], model: Model) -> Iterator[np.ndarray]:
-    """The largest face of each photo as the demo shows it to the network."""
-    for data, _ in photos:
-        for face in read_photo(data, [model]).faces[:1]:
-            yield face.picture
 
 
 def print_landmarks(name: str, pictures: Iterable[np.ndarray]) -> None:

@@ -6,54 +6,39 @@ repository. Time and memory are those of a stage with all its processes, start-u
 Run: python -m benchmarks.load 10000 330000
 """
 
-import argparse
-import contextlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
-from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from stages.faces.box import Box
+from benchmarks.measuring import ROOT, Cost, command_line, measured, write_params
 from stages.files.tables import read_table
-from stages.runtime import errors
+from stages.runtime import params
+from stages.runtime.errors import run
 from stages.synthetic.annotations import label_record
 from stages.synthetic.camera import Shot, korean_photo, sitter
-from stages.synthetic.korean_download import EMOTIONS, QUALITY, Delivery, orders, write_deliveries
+from stages.synthetic.korean_download import EMOTIONS, QUALITY, Delivery, orders, stem, write_deliveries
 from stages.synthetic.packing import jpeg
 
-ROOT = Path(__file__).parent.parent
 SEED = 82
 PICTURES = 200  # different ones
 MEGAPIXELS = (0.02, 0.03)
 SESSIONS, SHOTS = 8, 4  # of each person
 GROWTH = 1.3  # most times the seconds for each photo, from the first number of photos to the last
-MEMORY = 1.5e9  # most bytes of one stage
+MEMORY = 1500  # most MB of one stage
 NO_CHANGE = 5  # most seconds of `dvc status` and of a `dvc repro` that runs nothing
 TARGETS = ["rename", "crop", "resize@korean", "index@korean"]
 
 
-@dataclass
-class Measured:
-    """What a command took."""
-
-    seconds: float = 0
-    memory: int = 0  # most bytes at one time, all processes together
-
-
 def main() -> None:
     """Measure each number of photos, and print how it grows."""
-    parser = argparse.ArgumentParser(description="How the stages grow with the number of Korean photos.")
+    parser = command_line("load", __doc__)
     parser.add_argument("photos", type=int, nargs="+", help="numbers of photos, such as 10000 330000")
     results = [measure(count) for count in parser.parse_args().photos]
     (first_count, first), (last_count, last) = results[0], results[-1]
@@ -61,12 +46,12 @@ def main() -> None:
     print(f"{'stage':8} {first_count:>10,} photos {last_count:>10,} photos   growth   memory")
     for stage in ("rename", "crop", "resize", "index"):
         each = first[stage].seconds / first_count, last[stage].seconds / last_count
-        memory = max(result[stage].memory for _, result in results)
+        memory = max(result[stage].together for _, result in results)
         wrong = each[1] > GROWTH * each[0] or memory > MEMORY
         failed |= wrong
         print(
             f"{stage:8} {1000 * each[0]:14.3f} ms {1000 * each[1]:14.3f} ms {each[1] / each[0]:8.2f} "
-            f"{memory / 1e6:5,.0f} MB{'  <- over the limit' * wrong}"
+            f"{memory:5,.0f} MB{'  <- over the limit' * wrong}"
         )
     for command in ("dvc status", "dvc repro"):
         wrong = last[command].seconds > NO_CHANGE
@@ -75,27 +60,25 @@ def main() -> None:
     sys.exit(failed)
 
 
-def measure(count: int) -> tuple[int, dict[str, Measured]]:
+def measure(count: int) -> tuple[int, dict[str, Cost]]:
     """Run the stages on about `count` photos; return how many there were, and what each command took."""
     with tempfile.TemporaryDirectory(prefix="load") as name:
         place = Path(name)
         make_repository(place, place / "download")
         write_photos(place / "download", count)
-        run(place, "dvc", "repro", "fingerprint")
-        result = {"rename": run(place, "stages.rename"), "crop": Measured()}
-        for split in ("training", "validation"):
-            for emotion in YAML(typ="safe").load(ROOT / "params.yaml")["emotions"]:
-                part = run(place, "stages.crop", split, emotion)
-                result["crop"].seconds += part.seconds
-                result["crop"].memory = max(result["crop"].memory, part.memory)
-        result |= {stage: run(place, f"stages.{stage}", "korean") for stage in ("resize", "index")}
-        run(place, "dvc", "commit", "--force", "--quiet", *TARGETS)
-        result["dvc status"] = run(place, "dvc", "status", *TARGETS)
-        result["dvc repro"] = run(place, "dvc", "repro", *TARGETS)
+        measured(place, "dvc", "repro", "fingerprint")
+        result = {"rename": measured(place, "stages.rename")}
+        parts = [(split, emotion) for split in ("training", "validation") for emotion in params.load().emotions]
+        crops = [measured(place, "stages.crop", *part) for part in parts]
+        result["crop"] = Cost(sum(crop.seconds for crop in crops), together=max(crop.together for crop in crops))
+        result |= {stage: measured(place, f"stages.{stage}", "korean") for stage in ("resize", "index")}
+        measured(place, "dvc", "commit", "--force", "--quiet", *TARGETS)
+        result["dvc status"] = measured(place, "dvc", "status", *TARGETS)
+        result["dvc repro"] = measured(place, "dvc", "repro", *TARGETS)
         tables = [*(place / "data/manifest").glob("*_*.csv"), place / "data/manifest/rejected.csv"]
         found = sum(len(read_table(path)) for path in tables)
         for command, took in result.items():
-            print(f"{found:,} photos, {command}: {took.seconds:.1f} s, {took.memory / 1e6:,.0f} MB", flush=True)
+            print(f"{found:,} photos, {command}: {took.seconds:.1f} s, {took.together:,.0f} MB", flush=True)
     return found, result
 
 
@@ -103,37 +86,31 @@ def make_repository(place: Path, download: Path) -> None:
     """A DVC repository with this project's code, whose Korean photos are in `download`."""
     shutil.copytree(ROOT / "stages", place / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data/exclude", place / "data/exclude")
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", "data/no_votes.csv"):
         shutil.copy(ROOT / name, place / name)
-    params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["data"]["korean"] = str(download)
-    params["sample"] |= {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 1, "shots": 1}
+    sample = {"fer_train": 100, "fer_test": 100, "people": 10, "sessions": 1, "shots": 1}
     # A quick look for the face: it is the rest that could grow.
-    params["crop"] |= {"detect_side": 64, "scale_factor": 1.3}
-    YAML(typ="safe").dump(params, place / "params.yaml")
+    crop = {"detect_side": 64, "scale_factor": 1.3}
+    write_params(place, data={"korean": str(download)}, sample=sample, crop=crop)
     subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
-    run(place, "dvc", "init", "--quiet")
-    run(place, "dvc", "config", "core.analytics", "false")
+    measured(place, "dvc", "init", "--quiet")
+    measured(place, "dvc", "config", "core.analytics", "false")
 
 
 def write_photos(folder: Path, count: int) -> None:
     """About `count` photos in AI-Hub's archives and folders, with their labels."""
-    used = list(YAML(typ="safe").load(ROOT / "params.yaml")["emotions"].values())
     people = max(10, count // (SESSIONS * SHOTS))
-    pictures = [korean_photo(SEED, Shot(n, n, n, EMOTIONS[n % 5]), (1.0,), MEGAPIXELS) for n in range(PICTURES)]
-    write_deliveries(folder, deliveries(pictures, used, people), people)
+    write_deliveries(folder, deliveries(people), people)
 
 
-def deliveries(pictures: list[tuple[np.ndarray, Box]], emotions: list[str], people: int) -> Iterator[Delivery]:
+def deliveries(people: int) -> Iterator[Delivery]:
     """The photos of all people, in the order of their archives."""
-    total = sum(1 for _ in orders(emotions, people, SESSIONS, SHOTS))
-    for order in tqdm(orders(emotions, people, SESSIONS, SHOTS), "writing photos", total, unit="photo", mininterval=5):
+    pictures = [korean_photo(SEED, Shot(n, n, n, EMOTIONS[n % 5]), (1.0,), MEGAPIXELS) for n in range(PICTURES)]
+    all_orders = list(orders(list(params.load().emotions.values()), people, SESSIONS, SHOTS))
+    for order in tqdm(all_orders, "writing photos", unit="photo", mininterval=5):
         number, person = order.shot.number, sitter(SEED, order.shot.person)
         picture, box = pictures[number % PICTURES]
-        name = (
-            f"{person.code}_{person.gender}_{person.age}_{order.shot.emotion}_도심 환경_"
-            f"{20_200_101_000_000 + order.shot.session:014}-008-{order.position:03}.jpg"
-        )
+        name = f"{stem(person, order)}.jpg"
         photo = jpeg(patterned(picture, number), None, QUALITY) if order.delivered else None
         rng = np.random.default_rng([SEED, number])
         yield Delivery(order, name, photo, label_record(rng, name, person, order.shot.emotion, "도심 환경", box, {}))
@@ -147,41 +124,5 @@ def patterned(picture: np.ndarray, number: int) -> np.ndarray:
     return cv2.add(picture, cv2.merge([pattern] * 3))
 
 
-def run(place: Path, *command: str) -> Measured:
-    """Run a stage or DVC in `place`, and measure it."""
-    line = (
-        [str(Path(sys.executable).with_name("dvc")), *command[1:]]
-        if command[0] == "dvc"
-        else [sys.executable, "-m", *command]
-    )
-    start, memory = time.monotonic(), 0
-    with (place / "log.txt").open("w") as log:
-        process = subprocess.Popen(line, cwd=place, env=environment(), stdout=log, stderr=subprocess.STDOUT)
-        while process.poll() is None:
-            memory = max(memory, memory_of(process.pid))
-            time.sleep(0.1)
-    seconds = time.monotonic() - start
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}:\n{(place / 'log.txt').read_text(encoding='utf-8')}")
-    return Measured(seconds, memory)
-
-
-def environment() -> dict[str, str]:
-    """Of a process whose `python` and `dvc` are those that run here."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONUTF8": "1"}
-
-
-def memory_of(pid: int) -> int:
-    """Bytes of memory that a process and all that it started take."""
-    total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for one in [process, *process.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
-    return total
-
-
 if __name__ == "__main__":
-    errors.run(main)
+    run(main)

@@ -6,7 +6,6 @@ the disk or from memory (Linux counts them); what the second time has more is du
 Run: python -m benchmarks.queue 5
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,17 +14,19 @@ import time
 import zipfile
 from pathlib import Path
 
-from benchmarks.load import environment, make_repository, write_photos
+from benchmarks.load import make_repository, write_photos
+from benchmarks.measuring import command_line, environment
 from stages.runtime import errors
 
 PHOTOS = 300
 NOISE = os.urandom(1 << 20)
+AUTHOR = "-c", "user.name=queue", "-c", "user.email=queue@example.org"
 MOST = 0.01  # of the size, that any of it may read
 
 
 def main() -> None:
     """Print what each kind of run reads, and fail if it is too much or `rename` does not see the change."""
-    parser = argparse.ArgumentParser(description="How much of the Korean download DVC reads.")
+    parser = command_line("queue", __doc__)
     parser.add_argument("gigabytes", type=float, help="size of the download, such as 5")
     size = parser.parse_args().gigabytes * 1e9
     with tempfile.TemporaryDirectory(prefix="queue") as name:
@@ -62,18 +63,7 @@ def measure(place: Path, seed: int) -> dict[str, int]:
         if ("Running stage 'rename'" in output) != renamed:
             sys.exit(f"rename {'did not run' if renamed else 'ran'}:\n{output}")
         run(place, "git", "add", ".")
-        run(
-            place,
-            "git",
-            "-c",
-            "user.name=queue",
-            "-c",
-            "user.email=queue@example.org",
-            "commit",
-            "--allow-empty",
-            "-qm",
-            what,
-        )
+        run(place, "git", *AUTHOR, "commit", "--allow-empty", "-qm", what)
     return result
 
 

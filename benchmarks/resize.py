@@ -2,10 +2,9 @@
 
 The loop does only the first images, unpacked beforehand, while its CSV is short: over all of FER2013 it would be slower
 still. The stage does all, from the archive, start of Python included, in one process.
-Run: python -m benchmarks.resize PATH, a folder or archive of FER2013; about one minute
+Run: python -m benchmarks.resize ARCHIVE, of FER2013, or its folder; about one minute
 """
 
-import argparse
 import csv
 import itertools
 import tempfile
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.stage import run_stage
+from benchmarks.measuring import fer2013_command_line, run_stage
+from benchmarks.standin import content
 from stages.datasets import fer2013
-from stages.files import archives
-from stages.files.archives import Entry
 from stages.files.tables import read_table
 from stages.runtime.errors import run
 
@@ -26,9 +24,7 @@ LOOP = 2000  # images
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description="Compare the resize stage with a plain loop.")
-    parser.add_argument("path", type=Path, help="FER2013: a folder or zip archive with train/<class>/*.jpg")
-    root = parser.parse_args().path.resolve()
+    root = fer2013_command_line("resize", __doc__).parse_args().archive.resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images = unpack(root, folder / "images")
@@ -41,7 +37,7 @@ def main() -> None:
     print(f"{'':16}{'images':>8}{'seconds':>9}{'ms an image':>13}")
     print(f"{'plain loop':16}{len(images):>8}{loop * len(images):>9.1f}{1e3 * loop:>13.2f}")
     print(f"{'resize stage':16}{count:>8}{cost.seconds:>9.1f}{1e3 * stage:>13.2f}")
-    print(f"the stage is {loop / stage:.0f} times as fast and takes {cost.megabytes:.0f} MB")
+    print(f"the stage is {loop / stage:.0f} times as fast and takes {cost.largest:.0f} MB")
 
 
 def unpack(root: Path, folder: Path) -> list[Path]:
@@ -49,11 +45,8 @@ def unpack(root: Path, folder: Path) -> list[Path]:
     folder.mkdir()
     paths = []
     for number, picture in enumerate(itertools.islice(fer2013.find_pictures(root), LOOP)):
-        if not isinstance(picture.source, Entry):
-            raise SystemExit("The plain loop reads images; this FER2013 is a CSV file.")
         paths.append(folder / f"{number}.jpg")
-        entry = picture.source
-        paths[-1].write_bytes(archives.read(root, entry.archive, entry.number, entry.path))
+        paths[-1].write_bytes(content(root, picture))
     return paths
 
 

@@ -7,7 +7,6 @@ transfer and forgetting on real faces and real labels, but across a drawn differ
 Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
 """
 
-import argparse
 import contextlib
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from benchmarks.measuring import fer2013_command_line
 from stages.datasets import fer2013
 from stages.datasets.cleaning import near_duplicate_reasons, share_of, thumbnails
 from stages.datasets.picture import Picture
@@ -39,19 +39,18 @@ DARKEST = 0.15  # of the light that is left on one side
 
 def main() -> None:
     """Write both data sets."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.standin", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it: archive.zip")
+    parser = fer2013_command_line("standin", __doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder for the two data sets")
     arguments = parser.parse_args()
     if arguments.folder.exists():
         raise UserError(f"{arguments.folder} exists; name a new folder, so that nothing in it is overwritten.")
     korean, rest = arguments.folder / "korean", arguments.folder / "fer2013" / "archive.zip"
     pictures = [picture for picture in fer2013.find_pictures(arguments.archive) if picture.label]
-    classes = params.load().index.fer2013.classes
+    settings = params.load()
+    classes = settings.index.fer2013.classes
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
     left_out = near_duplicates(arguments.archive, pictures, chosen)
-    names = params.load().emotions
-    labels = [names[str(classes[picture.label])] for picture in chosen]
+    labels = [settings.emotions[str(classes[picture.label])] for picture in chosen]
     # The archives of an emotion lie together, in AI-Hub's order.
     order = sorted(range(len(chosen)), key=lambda number: EMOTIONS.index(labels[number]))
     write_deliveries(korean, deliveries(arguments.archive, chosen, labels, order), len(chosen))
@@ -96,9 +95,8 @@ def deliveries(root: Path, pictures: list[Picture], labels: list[str], order: li
         person = sitter(SEED, number)
         place = Order(TRAINING, Shot(serial, serial, serial, labels[number]), position=1)
         name = f"{stem(person, place)}.jpg"
-        photo = np.pad(
-            resize(distort(decode(content(root, pictures[number]), colour=False)), FACE), BORDER, mode="edge"
-        )
+        face = distort(decode(content(root, pictures[number]), colour=False))
+        photo = np.pad(resize(face, FACE), BORDER, mode="edge")
         box = Box(BORDER, BORDER, BORDER + FACE, BORDER + FACE)
         rng = np.random.default_rng([SEED, number])
         record = label_record(rng, name, person, labels[number], "도심 환경", box, {})

@@ -6,17 +6,19 @@ memory of an epoch over ten times as many pictures as FER2013 has. All on noise,
 Run: python -m benchmarks.training; about ten minutes
 """
 
-import argparse
-import functools
 import tempfile
 import threading
 import time
+import timeit
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+import psutil
 
+from benchmarks.measuring import in_turns
+from stages.files.arrays import ArrayWriter
 from stages.network import model
 from stages.network.backend import deterministic, keras, tf, use_threads
 from stages.network.inputs import Faces
@@ -37,7 +39,6 @@ TURNS = 3
 
 def main() -> None:
     """Print the three results."""
-    argparse.ArgumentParser(description="Speed and memory of training.").parse_args()
     use_threads(params.load().model.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -52,27 +53,23 @@ def compare(folder: Path) -> None:
     """Feed the same network in three ways, in turns: the shortest time of each."""
     faces = noise(folder, IMAGES)
     network = compiled()
+    ours = "as the stages do"
     ways = {
-        "as the stages do": as_the_stages_do(network, faces),
+        ours: as_the_stages_do(network, faces),
         "one batch, again and again": one_batch(network, faces),
         "the original's way": image_data_generator(network, faces),
     }
-    seconds = {name: float("inf") for name in ways}
-    for turn in range(TURNS + 1):
-        for name, way in ways.items():
-            spent = timed(way)
-            if turn:  # the first one compiles
-                seconds[name] = min(seconds[name], spent)
-    ours = seconds["as the stages do"]
+    seconds = in_turns(ways, TURNS, time.perf_counter).min()
     for name, value in seconds.items():
-        print(f"{name:28}{IMAGES / value:>8.0f} images/s, {ours / value:.2f} times the stages' speed")
+        print(f"{name:28}{IMAGES / value:>8.0f} images/s, {seconds[ours] / value:.2f} times the stages' speed")
 
 
 def draw_line(folder: Path) -> None:
     """Time epochs of several lengths; print how far they are from a straight line, and what it says of AI-Hub 82."""
     network = compiled()
-    timed(as_the_stages_do(network, noise(folder, LENGTHS[0])))
-    seconds = [min(timed(as_the_stages_do(network, noise(folder, n))) for _ in range(TURNS)) for n in LENGTHS]
+    as_the_stages_do(network, noise(folder, LENGTHS[0]))()
+    epochs = [as_the_stages_do(network, noise(folder, images)) for images in LENGTHS]
+    seconds = [min(timeit.repeat(epoch, number=1, repeat=TURNS)) for epoch in epochs]
     slope, start = np.polyfit(LENGTHS, seconds, 1)
     for images, value in zip(LENGTHS, seconds, strict=True):
         print(f"{images:>8,} images: {value:.1f} s an epoch; the straight line says {start + slope * images:.1f} s")
@@ -80,16 +77,14 @@ def draw_line(folder: Path) -> None:
 
 
 def noise(folder: Path, images: int) -> Faces:
-    """Faces of noise, `images` of them, in an array on disk that is written in parts."""
-    size = params.load().image.size
-    path = folder / f"{images}.npy"
+    """Faces of noise, `images` of them, in an array on disk."""
+    settings, path, random = params.load(), folder / f"{images}.npy", np.random.default_rng(1)
     if not path.exists():
-        array = open_memmap(path, "w+", np.uint8, (images, size, size))
-        for part in np.array_split(np.arange(images), max(images // 10_000, 1)):
-            array[part] = np.random.default_rng(int(part[0])).integers(0, 256, (len(part), size, size), np.uint8)
-        array.flush()
+        with ArrayWriter(path, settings.image.size) as array:
+            for _ in range(images):
+                array.append(random.integers(0, 256, (settings.image.size,) * 2, np.uint8))
     row = np.arange(images)
-    return Faces([path], np.zeros(images, int), row, row % len(params.load().emotions))
+    return Faces([path], np.zeros(images, int), row, row % len(settings.emotions))
 
 
 def compiled() -> keras.Model:
@@ -105,15 +100,16 @@ def training_data(faces: Faces) -> TrainingData:
     """These faces in batches and with the distortion of params.yaml."""
     settings = params.load()
     source = Source(faces, settings.pretrain.batch_size, np.ones(len(settings.emotions), np.float32))
-    augment = functools.partial(distort, augment=settings.augment, view=settings.model.input_size)
+    augment = partial(distort, augment=settings.augment, view=settings.model.input_size)
     return TrainingData([source], faces, augment)
 
 
 def as_the_stages_do(network: keras.Model, faces: Faces) -> Callable[[], object]:
     """An epoch of `loop.fit`, without validation and checkpoint."""
-    data = training_data(faces)
-    epoch = loop.epoch_batches(data, params.load().pretrain, 0)
-    return functools.partial(network.fit, epoch, steps_per_epoch=data.steps, shuffle=False, verbose=0)
+    data, recipe = training_data(faces), params.load().pretrain
+    return lambda: network.fit(
+        loop.epoch_batches(data, recipe, 0), steps_per_epoch=data.steps, shuffle=False, verbose=0
+    )
 
 
 def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:
@@ -121,7 +117,7 @@ def one_batch(network: keras.Model, faces: Faces) -> Callable[[], object]:
     data = training_data(faces)
     first = next(batches(data.sources, 0, 1, 1, data.distort, 0))
     data_set = tf.data.Dataset.from_tensors(first).repeat(data.steps)
-    return functools.partial(network.fit, data_set, shuffle=False, verbose=0)
+    return partial(network.fit, data_set, shuffle=False, verbose=0)
 
 
 def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], object]:
@@ -139,21 +135,14 @@ def image_data_generator(network: keras.Model, faces: Faces) -> Callable[[], obj
     pictures = faces.pictures(np.arange(len(faces)))[:, :view, :view, np.newaxis].astype(np.float32)
     labels = np.eye(len(settings.emotions), dtype=np.float32)[faces.label]
     flow = generator.flow(pictures, labels, batch_size=batch_size, seed=1)
-    return functools.partial(network.fit, flow, steps_per_epoch=len(faces) // batch_size, verbose=0)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """The seconds that `work` takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return partial(network.fit, flow, steps_per_epoch=len(faces) // batch_size, verbose=0)
 
 
 def peak_memory(folder: Path, images: int) -> int:
     """Most bytes of its own, pages of mapped files aside, that a process has while it trains for one epoch."""
     noise(folder, images)
     alone = params.load().runtime.model_copy(update={"engine": "processes", "workers": 1})
-    return next(ordered_map(functools.partial(train_and_watch, folder), [images], alone))
+    return next(ordered_map(partial(train_and_watch, folder), [images], alone))
 
 
 def train_and_watch(folder: Path, images: int) -> int:
@@ -163,8 +152,8 @@ def train_and_watch(folder: Path, images: int) -> int:
     def watch() -> None:
         nonlocal most
         while True:
-            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-            most = max(most, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024)
+            memory = psutil.Process().memory_info()
+            most = max(most, memory.rss - memory.shared)
             time.sleep(0.05)
 
     threading.Thread(target=watch, daemon=True).start()

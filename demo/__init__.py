@@ -47,10 +47,10 @@ def read_faces(photo: "str | Path | np.ndarray", model: str | Path | None = None
     else:
         faces = read_frame(photo, models).faces
     card = models[0].shown
-    answers = [(face.box, face.probability[0]) for face in faces]
     return [
-        FaceReading(box, label(shares, card), dict(zip(card.emotions, shares.tolist(), strict=True)))
-        for box, shares in answers
+        FaceReading(face.box, label(shares, card), dict(zip(card.emotions, shares.tolist(), strict=True)))
+        for face in faces
+        for shares in face.probability
     ]
 
 

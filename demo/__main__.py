@@ -7,6 +7,7 @@ Exit status: 0 if a face was found, 3 if none was, 1 if something could not be r
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import cv2
 from tqdm import tqdm
 
 from demo.annotation import annotate
-from demo.media import Item, find_items, free_places, require_new
+from demo.media import Item, find_items, free_places
 from demo.models import Model, find_choices
 from demo.reading import read_frame, read_photo
 from demo.tables import FORMATS, Write, table, visible
@@ -33,33 +34,30 @@ NO_FACE = 3  # exit status
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="photos, videos, folders, zip archives")
-    parser.add_argument("--camera", type=int, metavar="N", help="read camera N of this machine, from 0")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="with --camera: how long (else: Ctrl-C)")
-    parser.add_argument("--web", action="store_true", help="start the page, for this machine alone")
-    parser.add_argument("--port", type=int, default=PORT, help=f"with --web: port on 127.0.0.1 (default: {PORT})")
-    parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="write annotated copies and the table to a new folder"
-    )
-    parser.add_argument("--format", choices=FORMATS, default="csv", help="of the table (default: csv)")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="PLACE",
-        help="an .onnx file or a folder of them (default: data/export or weights/)",
-    )
+    option = parser.add_argument
+    option("paths", nargs="*", type=Path, metavar="PATH", help="photos, videos, folders, zip archives")
+    option("--camera", type=int, metavar="N", help="read camera N of this machine, from 0")
+    option("--seconds", type=float, default=float("inf"), help="with --camera: how long (else: Ctrl-C)")
+    option("--web", action="store_true", help="start the page, for this machine alone")
+    option("--port", type=int, default=PORT, help=f"with --web: port on 127.0.0.1 (default: {PORT})")
+    option("--out", type=Path, metavar="FOLDER", help="write annotated copies and the table to a new folder")
+    option("--format", choices=FORMATS, default="csv", help="of the table (default: csv)")
+    place = "an .onnx file or a folder of them (default: data/export or weights/)"
+    option("--model", type=Path, metavar="PLACE", help=place)
     arguments = parser.parse_args()
     if bool(arguments.paths) + (arguments.camera is not None) + arguments.web != 1:
         parser.error("name photos, or --camera N, or --web")
     if arguments.camera is not None and arguments.out is None:
         parser.error("--camera needs --out FOLDER, where video and table are written")
     out: Path | None = arguments.out
-    if out is not None:
-        require_new(out)
+    # Be it a link to nowhere or an empty folder, in which links may be planted.
+    if out is not None and os.path.lexists(out):
+        raise UserError(f"{out} is there already; name a new folder with --out, so that nothing is overwritten.")
     choices = find_choices(arguments.model)
     models = choices[0] if arguments.web else choices[0][-1:]
     for model in models:
-        say(f"model: {described(model)}")
+        drawn = ", trained on drawn faces" if model.card.drawn else ""
+        say(f"model: {model.path}{drawn}, tested on {' and '.join(model.card.recognised)}")
     if arguments.web:
         from demo.web import serve
 
@@ -76,12 +74,6 @@ def main() -> None:
         else:
             reader.read_camera(arguments.camera, camera)
     sys.exit(1 if reader.bad else 0 if reader.faces else NO_FACE)
-
-
-def described(model: Model) -> str:
-    """A model's file, and what it knows."""
-    drawn = ", trained on drawn faces" if model.card.drawn else ""
-    return f"{model.path}{drawn}, tested on {' and '.join(model.card.recognised)}"
 
 
 @contextlib.contextmanager
@@ -133,11 +125,11 @@ class Reader:
         if frames > 1:
             say(f"{item.name}: only the first of its {frames} pictures was read")
         for number, face in enumerate(faces, 1):
-            self.write(item.name, number, face.box, face.probability[-1], None, None)
+            self.write(item.name, number, face)
         self.faces += len(faces)
         if self.out is not None:
             picture = decode(data, colour=True)
-            annotate(picture, [(face.box, face.probability[-1]) for face in faces], self.models[-1].shown)
+            annotate(picture, faces, self.models[-1].shown)
             copy = place.with_name(f"{place.name}.jpg")
             copy.parent.mkdir(parents=True, exist_ok=True)
             with open(copy, "xb") as file:
@@ -167,12 +159,11 @@ class Reader:
             for seconds, frame in tqdm(video, total=video.count or None, unit="frame", leave=False, disable=None):
                 seen = tracker.update(read_frame(frame, self.models).faces, seconds)
                 for number, face in seen:
-                    self.write(name, number, face.box, face.probability[-1], frames, seconds)
+                    self.write(name, number, face, frames, seconds)
                 self.faces += len(seen)
                 frames += 1
                 if writer is not None:
-                    drawn = [(face.box, face.probability[-1]) for _, face in seen]
-                    annotate(frame, drawn, card)
+                    annotate(frame, [face for _, face in seen], card)
                     writer.write(frame, seconds)
         finally:
             if writer is not None:

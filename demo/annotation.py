@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from demo.reading import UNSURE, label
+from demo.reading import UNSURE, Face, label
 from stages.deployment.model_card import ModelCard
-from stages.faces.box import Box
 from stages.figures.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 
 COLOURS = [bgr(colour) for colour in (VERMILLION, ORANGE, GREEN, BLUE, PURPLE, SKY, YELLOW)]
@@ -15,18 +14,19 @@ GREY, WHITE, BLACK = (130, 130, 130), (255, 255, 255), (0, 0, 0)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def annotate(picture: np.ndarray, faces: Sequence[tuple[Box, np.ndarray]], card: ModelCard) -> None:
-    """Draw onto uint8 (height, width, 3) BGR; a face is its box and its probabilities, float (emotions,)."""
+def annotate(picture: np.ndarray, faces: Sequence[Face], card: ModelCard) -> None:
+    """Draw onto uint8 (height, width, 3) BGR what the last model, that of the card, says."""
     side = min(picture.shape[:2])
     # Words of a picture of 400 to 800 pixels can just be read; they grow in larger ones and fit into smaller ones.
     scale = float(np.median((side / 400, 1, side / 800)))
     # The large ones last: they are in front.
-    for box, probability in reversed(faces):
-        _draw_face(picture, box, probability, card, scale)
+    for face in reversed(faces):
+        _draw_face(picture, face, card, scale)
 
 
-def _draw_face(picture: np.ndarray, box: Box, probability: np.ndarray, card: ModelCard, scale: float) -> None:
-    left, top, right, bottom = (round(side) for side in box)
+def _draw_face(picture: np.ndarray, face: Face, card: ModelCard, scale: float) -> None:
+    left, top, right, bottom = (round(side) for side in face.box)
+    probability = face.probability[-1]
     name = label(probability, card)
     colour = GREY if name == UNSURE else COLOURS[int(probability.argmax()) % len(COLOURS)]
     cv2.rectangle(picture, (left, top), (right, bottom), colour, max(1, round(2 * scale)), cv2.LINE_AA)

@@ -1,8 +1,8 @@
 """Find the pictures and videos that a command line names: files, folders, zip archives."""
 
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
                 items += [item] if item else []
         else:
             video = path if path.suffix.lower() in VIDEOS and path.is_file() else None
-            items.append(Item(str(path), _inside(path.stem), partial(_read_file, path), video))
+            items.append(Item(str(path), _inside(path.stem), partial(_read, path), video))
     if not items:
         raise UserError("There is no picture or video in what you named.")
     return items, others
@@ -56,13 +56,12 @@ def _entry(root: Path, entry: archives.Entry) -> Item | None:
     # An archive that cannot be opened may hold pictures.
     if suffix not in PICTURES | VIDEOS and not (entry.problem and suffix == ".zip"):
         return None
-    name = f"{root.as_posix()}/{entry.place}"
     output = _inside(root.stem, str(PurePosixPath(entry.place).with_suffix("")))
-    if suffix in VIDEOS and not entry.problem:
-        if entry.number >= 0:
-            return Item(name, output, partial(_refuse, "a video in a zip archive, unpack it first"))
-        return Item(name, output, partial(_refuse, ""), root / entry.path)
-    return Item(name, output, partial(_read_entry, root, entry))
+    video = suffix in VIDEOS and not entry.problem
+    if video and entry.number >= 0:
+        entry, video = replace(entry, problem="a video in a zip archive, unpack it first"), False
+    read = partial(_read, root, entry)
+    return Item(f"{root.as_posix()}/{entry.place}", output, read, root / entry.path if video else None)
 
 
 def _inside(*places: str) -> PurePosixPath:
@@ -73,22 +72,12 @@ def _inside(*places: str) -> PurePosixPath:
     return PurePosixPath(*(folder.replace(".", "_") for folder in folders), name)
 
 
-def _refuse(reason: str) -> bytes:
-    raise BadPictureError(reason)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadPictureError(error.strerror or str(error)) from None
-
-
-def _read_entry(root: Path, entry: archives.Entry) -> bytes:
-    if entry.problem:
+def _read(root: Path, entry: archives.Entry | None = None) -> bytes:
+    """The bytes of a file, or of an entry of a folder or archive."""
+    if entry and entry.problem:
         raise BadPictureError(entry.problem)
     try:
-        return archives.read(root, entry.archive, entry.number, entry.path)
+        return archives.read(root, entry.archive, entry.number, entry.path) if entry else root.read_bytes()
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
     except OSError as error:
@@ -105,13 +94,3 @@ def free_places(items: Iterable[Item], folder: Path, taken: set[str]) -> Iterato
             place = item.output.with_name(f"{item.output.name}_{number}")
         taken.add(str(place).lower())
         yield folder / place
-
-
-def require_new(folder: Path) -> None:
-    """Stop if there is something already, be it a link to nowhere or an empty folder, in which links may be planted.
-
-    Raises:
-        UserError: there is.
-    """
-    if os.path.lexists(folder):
-        raise UserError(f"{folder} is there already; name a new folder with --out, so that nothing is overwritten.")

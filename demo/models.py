@@ -1,6 +1,5 @@
 """The models, as the export stage writes them, on ONNX Runtime."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,29 +38,19 @@ class Model:
         return apply_temperature(self.session.run(None, {"picture": values})[0], self.card.temperature)
 
 
-def has_seen_korean(card: ModelCard) -> bool:
-    """Whether the model was trained on Korean faces."""
-    return "korean" in card.trained_on
-
-
 def as_trained(card: ModelCard) -> ModelCard:
     """The card in words that are true: an emotion learned from FER2013's surprise alone is called surprised."""
     if SURPRISED[0] in card.emotions:
         return card
-    words = {
-        name: SURPRISED if _labels(card, name) == {"surprise"} else (name, korean)
-        for name, korean in card.emotions.items()
-    }
+    words = {}
+    for name, korean in card.emotions.items():
+        labels = {label for learned in card.trained_on.values() for label in learned.get(name, ())}
+        words[name] = SURPRISED if labels == {"surprise"} else (name, korean)
     recognised = {
         dataset: {words[name][0]: share for name, share in shares.items()}
         for dataset, shares in card.recognised.items()
     }
     return card.model_copy(update={"emotions": dict(words.values()), "recognised": recognised})
-
-
-def _labels(card: ModelCard, emotion: str) -> set[str]:
-    """The labels, of all data sets, that were learned as an emotion."""
-    return {label for labels in card.trained_on.values() for label in labels.get(emotion, ())}
 
 
 def find_models(place: Path | None = None) -> list[Model]:
@@ -87,22 +76,11 @@ def find_choices(place: Path | None = None) -> list[list[Model]]:
 
 def _read_models(*places: Path) -> list[Model]:
     """The models of all places; none if one of these is not there."""
-    found = [[place] if place.is_file() else sorted(place.glob("*.onnx"), key=_rank) for place in places]
+    found = [
+        [place] if place.is_file() else sorted(place.glob("*.onnx"), key=lambda path: (path.stem == "after", path.stem))
+        for place in places
+    ]
     models = [Model(path) for paths in found for path in paths] if all(found) else []
-    if len({_common(model) for model in models}) > 1:
+    if len({(m.card.size, m.card.crop, m.card.square, *m.card.emotions) for m in models}) > 1:
         raise UserError(f"The models in {places[0]} come from different params; make them again: dvc repro export.")
     return models
-
-
-def _rank(path: Path) -> tuple[bool, str]:
-    return path.stem == "after", path.stem
-
-
-def predict(models: Sequence[Model], pictures: np.ndarray) -> np.ndarray:
-    """The probabilities float (n, models, emotions) of pictures uint8 (n, size, size)."""
-    return np.stack([model.predict(pictures) for model in models], axis=1)
-
-
-def _common(model: Model) -> tuple[object, ...]:
-    card = model.card
-    return (card.size, card.crop, card.square, *card.emotions)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from demo.models import Model, predict
+from demo.models import Model
 from stages.deployment.model_card import ModelCard
 from stages.faces.box import Box
 from stages.faces.cutting import cut_face, square_around
@@ -78,17 +78,14 @@ def _read(boxes: Sequence[Box], pixels: Callable[[int], tuple[np.ndarray, int]],
     card = models[-1].card
     # Largest first: the person before the camera, then those behind.
     boxes = sorted(boxes, key=lambda box: (box[0] - box[2], box))
-    pictures = np.stack([_cut(box, pixels, card) for box in boxes])
-    probability = predict(models, pictures)
-    return [Face(*values) for values in zip(boxes, pictures, probability, strict=True)]
-
-
-def _cut(box: Box, pixels: Callable[[int], tuple[np.ndarray, int]], card: ModelCard) -> np.ndarray:
-    """The face as the network sees it, by way of the JPEG that the crop stage would store."""
-    square = square_around(box, card.square)
-    picture, factor = pixels(square[2])
-    crop = cut_face(picture, factor, square, card.crop.size, card.crop.quality)
-    return network_picture(crop, card.size)
+    crops = []
+    for box in boxes:
+        square = square_around(box, card.square)
+        # By way of the JPEG that the crop stage would store.
+        crop = cut_face(*pixels(square[2]), square, card.crop.size, card.crop.quality)
+        crops.append(network_picture(crop, card.size))
+    probability = np.stack([model.predict(np.stack(crops)) for model in models], axis=1)
+    return [Face(*values) for values in zip(boxes, crops, probability, strict=True)]
 
 
 def label(probability: np.ndarray, card: ModelCard) -> str:

@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-import numpy as np
-
-from demo.reading import UNSURE, label
+from demo.reading import UNSURE, Face, label
 from stages.deployment.model_card import ModelCard
-from stages.faces.box import Box
 
 FORMATS = ("csv", "json")
 KOREAN_UNSURE = "불확실"
@@ -30,7 +27,7 @@ def cell(name: str) -> str:
 
 @contextmanager
 def table(file: TextIO, form: str, card: ModelCard) -> Iterator[Write]:
-    """Yield a function that adds the row of a face.
+    """Yield a function that adds the row of a face, with what the last model, that of the card, says.
 
     JSON is a list of objects; there, the label is in Korean, too, and the probabilities are an object.
     """
@@ -41,16 +38,16 @@ def table(file: TextIO, form: str, card: ModelCard) -> Iterator[Write]:
     else:
         file.write("[")
 
-    def add(name: str, face: int, box: Box, probability: np.ndarray, frame: int | None, time: float | None) -> None:
+    def add(name: str, number: int, face: Face, frame: int | None = None, time: float | None = None) -> None:
         nonlocal rows
-        sides = [round(side, 1) for side in box]
-        emotion = label(probability, card)
-        shares = [round(float(share), 4) for share in probability]
+        sides = [round(side, 1) for side in face.box]
+        emotion = label(face.probability[-1], card)
+        shares = [round(float(share), 4) for share in face.probability[-1]]
         seconds = None if time is None else round(time, 3)
         if form == "csv":
-            writer.writerow([cell(name), frame, seconds, face, *sides, emotion, *shares])
+            writer.writerow([cell(name), frame, seconds, number, *sides, emotion, *shares])
         else:
-            values = {"file": name, "frame": frame, "time": seconds, "face": face, "box": sides, "label": emotion}
+            values = {"file": name, "frame": frame, "time": seconds, "face": number, "box": sides, "label": emotion}
             korean = {"label_korean": KOREAN_UNSURE if emotion == UNSURE else card.emotions[emotion]}
             probabilities = {"probability": dict(zip(card.emotions, shares, strict=True))}
             text = visible(json.dumps(values | korean | probabilities, ensure_ascii=False))

@@ -29,14 +29,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from demo.models import Model, has_seen_korean
+from demo.models import Model
 from demo.reading import Face, label, read_photo
-from demo.samples import PICTURES, sample
 from demo.tracking import Tracker
 from stages.evaluation.saliency import occlusion
 from stages.figures.colours import ORANGE, bgr
-from stages.files.images import BadPictureError
+from stages.files.images import BadPictureError, encode_jpeg
 from stages.runtime.errors import UserError
+from stages.synthetic.camera import Shot, korean_photo
 
 HOST = "127.0.0.1"
 MAX_BYTES = 20_000_000  # of a picture
@@ -44,6 +44,10 @@ MAX_FRAME_BYTES = 2_000_000  # of a camera's frame, which the page makes small
 # At once. Not uvicorn's limit_concurrency: it counts connections, and a few that ask nothing would lock the page.
 MAX_UPLOADS, MAX_CAMERAS = 16, 4
 PATIENCE = 30.0  # seconds in which an upload, or the next frame of a camera, must have come
+# Sample pictures: invented people, of whom none is in the drawn data sets, as the seed is another than sample.seed.
+SAMPLE_SEED, SAMPLE_MEGAPIXELS, SAMPLE_QUALITY = 2024, (0.3, 0.4), 92
+# The word for the emotion, and the sizes of the faces.
+SAMPLES = ("기쁨", [1.0]), ("슬픔", [1.0, 0.85]), ("분노", [1.0]), ("당황", [1.0])
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -109,15 +113,15 @@ class Server:
 
     async def about(self, request: Request) -> Response:
         """What the page says of the models."""
-        limits = {"megabytes": MAX_BYTES / 1e6, "samples": len(PICTURES)}
+        limits = {"megabytes": MAX_BYTES / 1e6, "samples": len(SAMPLES)}
         return JSONResponse(limits | {"choices": [[_about(model) for model in models] for models in self.choices]})
 
     async def sample(self, request: Request) -> Response:
         """A drawn picture."""
         number = request.path_params["number"]
-        if number >= len(PICTURES):
+        if number >= len(SAMPLES):
             raise HTTPException(404)
-        return Response(await self.in_turn(sample, number), media_type="image/jpeg")
+        return Response(await self.in_turn(_sample, number), media_type="image/jpeg")
 
     async def faces(self, request: Request) -> Response:
         """The faces in an uploaded picture."""
@@ -184,12 +188,19 @@ class Server:
         return await anyio.to_thread.run_sync(functools.partial(work, *arguments), limiter=self.turn)
 
 
+@functools.cache
+def _sample(number: int) -> bytes:
+    emotion, faces = SAMPLES[number]
+    picture, _ = korean_photo(SAMPLE_SEED, Shot(number, number, number, emotion), faces, SAMPLE_MEGAPIXELS)
+    return encode_jpeg(picture, SAMPLE_QUALITY)
+
+
 def _about(model: Model) -> dict[str, Any]:
     card = model.shown
     return {
         "name": card.name,
         "drawn": card.drawn,
-        "korean": has_seen_korean(card),
+        "korean": "korean" in card.trained_on,
         "population": card.provenance.get("population", "Korean"),
         "emotions": card.emotions,
         "unsure": card.export.unsure,

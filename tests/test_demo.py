@@ -674,7 +674,7 @@ def test_faces_that_went_are_forgotten() -> None:
 def test_annotation_at_the_borders() -> None:
     for box in (Box(-20, -20, 60, 60), Box(50, 60, 150, 160), Box(10, 10, 12, 12)):
         picture = np.full((100, 90, 3), 90, np.uint8)
-        annotate(picture, [(box, np.array([0.2, 0.7, 0.1]))], card("after"))
+        annotate(picture, [Face(box, picture, np.array([[0.2, 0.7, 0.1]]))], card("after"))
         assert (picture != 90).any()
 
 

@@ -8,7 +8,7 @@ Run: python -m tools.deps [--check]
 import argparse
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -29,9 +29,9 @@ def main() -> None:
     arguments = parser.parse_args()
     text = FILE.read_text(encoding="utf-8")
     new = with_modules(text)
-    if arguments.check and new != text:
-        raise UserError(f"{FILE} does not list the modules that the stages import; run `python -m tools.deps`.")
     if new != text:
+        if arguments.check:
+            raise UserError(f"{FILE} does not list the modules that the stages import; run `python -m tools.deps`.")
         FILE.write_text(new, encoding="utf-8")
 
 
@@ -41,19 +41,10 @@ def with_modules(text: str) -> str:
     lines = text.splitlines(keepends=True)
     for name, definition in stages.items():
         old = definition.get("do", definition)["deps"]
-        data = [dep for dep in old if not is_code(dep)]
-        start = next(n for n, line in enumerate(lines) if line == f"  {name}:\n")
-        first = next(n for n in range(start, len(lines)) if lines[n].strip() == "deps:") + 1
-        indent = lines[first - 1].partition("deps:")[0] + "  "
-        lines[first : first + len(old)] = [
-            f"{indent}- {dep}\n" for dep in (*data, *code_of(name, definition.get("foreach", [])))
-        ]
+        new = [dep for dep in old if Path(dep).parts[0] != STAGES.name] + code_of(name, definition.get("foreach", []))
+        head = next(n for n in range(lines.index(f"  {name}:\n"), len(lines)) if lines[n].strip() == "deps:")
+        lines[head + 1 : head + 1 + len(old)] = [lines[head].replace("deps:", f"  - {dep}") for dep in new]
     return "".join(lines)
-
-
-def is_code(dep: str) -> bool:
-    """Whether a line of `deps` names code, and not data."""
-    return Path(dep).parts[0] == STAGES.name
 
 
 def code_of(stage: str, keys: Iterable[str]) -> list[str]:
@@ -81,13 +72,13 @@ def needs(file: Path) -> frozenset[Path]:
     """The files of ours that a file imports or names, anywhere in it; the reader of a data set as `${key}.py`."""
     if file.suffix != ".py" or KEY in file.name:
         return frozenset()
+    names: list[str] = []
     found: set[Path] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= set(modules(alias.name for alias in node.names))
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            found |= set(modules([base, *(f"{base}.{alias.name}" for alias in node.names)]))
+            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
             name = re.sub(r"\{\w+\}", KEY, ast.unparse(node.args[0]).removeprefix("f").strip("'\""))
             found.add(Path(name.replace(".", "/") + ".py"))
@@ -95,15 +86,8 @@ def needs(file: Path) -> frozenset[Path]:
             # A file beside the module, such as a template.
             beside = file.parent / node.value
             found |= {beside} if len(node.value) < 80 and "\n" not in node.value and beside.is_file() else set()
-    return frozenset(found)
-
-
-def modules(names: Iterator[str] | list[str]) -> Iterator[Path]:
-    """The files of those names that are modules of `stages`."""
-    for name in names:
-        path = Path(name.replace(".", "/") + ".py")
-        if name.startswith(f"{STAGES.name}.") and path.is_file():
-            yield path
+    modules = {Path(name.replace(".", "/") + ".py") for name in names if name.startswith(f"{STAGES.name}.")}
+    return frozenset(found | {module for module in modules if module.is_file()})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,14 @@ RWLOCK = Path(".dvc/tmp/rwlock")
 
 def main() -> None:
     """Stop with a sentence if one of the two is not whole."""
-    if not is_whole(Path(LOCK_FILE)):
+    lock = Path(LOCK_FILE)
+    try:
+        Lockfile(Repo(), LOCK_FILE).load()
+        # DVC has written it to its end, which is the end of a line.
+        whole = not lock.exists() or lock.read_bytes().endswith(b"\n")
+    except DvcException:
+        whole = False
+    if not whole:
         raise UserError(
             f"{LOCK_FILE} is not whole: DVC was killed while it wrote it, or two versions were merged. Type "
             f"`git checkout HEAD {LOCK_FILE}` for the committed one, then `dvc repro`, which takes from the run cache "
@@ -30,15 +37,6 @@ def main() -> None:
         raise UserError(
             f"{RWLOCK} is not whole: DVC was killed while it wrote it. Remove it and type `dvc repro` again."
         ) from None
-
-
-def is_whole(lock: Path) -> bool:
-    """Whether DVC can read the file and has written it to its end, which is the end of a line."""
-    try:
-        Lockfile(Repo(), str(lock)).load()
-    except DvcException:
-        return False
-    return not lock.exists() or lock.read_bytes().endswith(b"\n")
 
 
 if __name__ == "__main__":

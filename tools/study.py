@@ -90,18 +90,15 @@ def read_runs(shown: Sequence[dict[str, Any]], stage: str, lock_of: Callable[[st
     Of each the figures of `stage`, by column, as in `FIGURES`, and none if the run ended before it. `lock_of` reads the
     dvc.lock of a revision.
     """
-    revisions = []
-    for commit in shown:
-        revisions.append(commit)
-        for experiment in commit["experiments"] or []:
-            revisions += experiment["revs"] or []
     runs = []
-    for revision in revisions:
-        if revision["data"] is not None:
-            run = _run(revision["data"], FIGURES[stage])
-            # One that is queued has no figures, and need not have a dvc.lock.
-            finished = bool(run.figures) and ran(lock_of(revision["rev"]), stage, run.params)
-            runs.append(run if finished else run._replace(figures={}))
+    for commit in shown:
+        experiments = (revision for found in commit["experiments"] or [] for revision in found["revs"] or [])
+        for revision in (commit, *experiments):
+            if revision["data"] is not None:
+                run = _run(revision["data"], FIGURES[stage])
+                # One that is queued has no figures, and need not have a dvc.lock.
+                finished = run.figures and ran(lock_of(revision["rev"]), stage, run.params)
+                runs.append(run if finished else run._replace(figures={}))
     return runs
 
 

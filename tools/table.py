@@ -59,7 +59,8 @@ def table(title: str, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
         before, after = (_interval(figures[name, figure][m]) for m in MODELS)
         change = _interval(row, "difference", "+")
         label = figure if name == "all" else name
-        lines.append(f"  {label:18}{row['faces']:>6,}{before:>21}{after:>21}{change:>24}{_p(row['p_value']):>8}")
+        p = "<0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
+        lines.append(f"  {label:18}{row['faces']:>6,}{before:>21}{after:>21}{change:>24}{p:>8}")
     for figure, label in SHARES.items():
         before, after = (figures["all", figure][m] for m in MODELS)
         # What is expected of chance has no interval, and its change says nothing.
@@ -158,10 +159,6 @@ def _interval(row: dict[Any, Any], figure: str = "value", sign: str = "") -> str
     if math.isnan(value):
         return ""
     return f"{value:{sign}.1f}" + ("" if math.isnan(low) else f" [{low:{sign}.1f}, {high:{sign}.1f}]")
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 if __name__ == "__main__":
