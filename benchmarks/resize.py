@@ -53,7 +53,7 @@ def unpack(root: Path, folder: Path) -> list[Path]:
             raise SystemExit("The plain loop reads images; this FER2013 is a CSV file.")
         paths.append(folder / f"{number}.jpg")
         entry = picture.source
-        paths[-1].write_bytes(archives.read(root, entry.archive, entry.number, entry.path))
+        paths[-1].write_bytes(archives.read(root, entry))
     return paths
 
 

@@ -88,7 +88,7 @@ def _read_entry(root: Path, entry: archives.Entry) -> bytes:
     if entry.problem:
         raise BadPictureError(entry.problem)
     try:
-        return archives.read(root, entry.archive, entry.number, entry.path)
+        return archives.read(root, entry)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
     except OSError as error:

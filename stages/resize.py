@@ -128,7 +128,7 @@ def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.nd
     if source.size > image.max_megabytes * 1e6:
         raise BadPictureError("too many bytes")
     try:
-        data = archives.read(root, source.archive, source.number, source.path)
+        data = archives.read(root, source)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
     return network_picture(data, image.size, image.max_megapixels)

@@ -11,9 +11,11 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stages.datasets.annotators import EMOTIONS
+from stages.files.archives import decodings
 
 BACKGROUNDS = (
     "공공시설&종교&의료시설",
@@ -100,7 +102,7 @@ def _candidates(name: str) -> Iterator[str]:
     if name.isascii():
         # As browsers write it, %B1%E2, and as Info-ZIP does, #Uae30.
         yield re.sub(r"#U([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), name, flags=re.IGNORECASE)
-        yield from _decodings(urllib.parse.unquote_to_bytes(name))
+        yield from decodings(urllib.parse.unquote_to_bytes(name), "cp949", "utf-8")
         return
     # Bytes that are not UTF-8 reach Python as lone surrogates. macOS takes mojibake apart as well: "é" becomes "e" and
     # an accent.
@@ -108,19 +110,8 @@ def _candidates(name: str) -> Iterator[str]:
     for (encoding, errors), form in itertools.product(
         readings, dict.fromkeys((name, unicodedata.normalize("NFC", name)))
     ):
-        try:
-            raw = form.encode(encoding, errors)
-        except UnicodeError:
-            continue
-        yield from _decodings(raw)
-
-
-def _decodings(raw: bytes) -> Iterator[str]:
-    for encoding in ("cp949", "utf-8"):
-        try:
-            yield raw.decode(encoding)
-        except UnicodeError:
-            continue
+        with suppress(UnicodeError):
+            yield from decodings(form.encode(encoding, errors), "cp949", "utf-8")
 
 
 def _as_byte(error: UnicodeError) -> tuple[bytes, int]:

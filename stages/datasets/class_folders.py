@@ -129,12 +129,8 @@ def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> tuple[dict[st
 
 
 def _text(root: Path, entry: Entry) -> str:
-    data = archives.read(root, entry.archive, entry.number, entry.path)
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    for text in archives.decodings(archives.read(root, entry), "utf-8-sig", "cp949"):
+        return text
     raise UserError(f"{entry.place} is neither UTF-8 nor CP949 text; save it as UTF-8.")
 
 

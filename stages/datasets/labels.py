@@ -19,9 +19,6 @@ from stages.runtime.errors import UserError
 
 BEFORE_NAME = re.compile(r"^.*[/\\](?=[0-9a-f]{64}_)", re.IGNORECASE | re.DOTALL)
 LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
-NO_RECORDS = (
-    "{} is not a list of label records; fetch this label file again, or move it out of data.korean if it is none."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Label
     disputed: set[str] = set()
     for entry in files:
         try:
-            data = archives.read(root, entry.archive, entry.number, entry.path)
+            data = archives.read(root, entry)
         except zipfile.BadZipFile:
             problem = entry.problem or "damaged in its archive"
             raise UserError(f"{entry.place} is {problem}; fetch the archive again.") from None
@@ -132,21 +129,23 @@ def _word(value: Any) -> str:
 
 
 def _parse(data: bytes, path: str) -> list[Any]:
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            records = json.loads(data.decode(encoding))
-        except UnicodeDecodeError:
-            continue
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path} is damaged at character {error.pos} of {len(data)} ({error.msg}); fetch this label file again."
-            ) from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
-            raise UserError(NO_RECORDS.format(path)) from None
-        if not isinstance(records, list):
-            raise UserError(NO_RECORDS.format(path))
-        return records
-    raise UserError(f"{path} is neither UTF-8 nor CP949 text; fetch this label file again.")
+    text = next(archives.decodings(data, "utf-8-sig", "cp949"), None)
+    if text is None:
+        raise UserError(f"{path} is neither UTF-8 nor CP949 text; fetch this label file again.")
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is damaged at character {error.pos} of {len(data)} ({error.msg}); fetch this label file again."
+        ) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
+        records = None
+    if not isinstance(records, list):
+        raise UserError(
+            f"{path} is not a list of label records; fetch this label file again, or move it out of data.korean if it "
+            "is none."
+        )
+    return records
 
 
 def _box(value: Any) -> Box | None:

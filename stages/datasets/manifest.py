@@ -11,6 +11,7 @@ from stages.datasets.annotators import ANNOTATORS, SIDES
 from stages.datasets.splits import OFFICIAL
 from stages.faces.box import Box
 from stages.files import archives
+from stages.files.archives import Entry
 from stages.files.images import BadPictureError
 
 COLUMNS = [
@@ -62,11 +63,12 @@ class Photos:
 
 def read_photo(root: Path, photo: Mapping[Any, Any]) -> bytes:
     """A photo's bytes, if they still are those that its manifest row was written for."""
+    entry = Entry(photo["archive"], photo["number"], photo["path"], int(photo["size"]), int(photo["crc"], 16))
     try:
-        data = archives.read(root, photo["archive"], photo["number"], photo["path"])
+        data = archives.read(root, entry)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
-    if f"{zlib.crc32(data):08x}" != photo["crc"]:
+    if zlib.crc32(data) != entry.crc:
         raise BadPictureError("changed since rename ran")
     return data
 
