@@ -107,42 +107,41 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
 
     If the picture is the face (`crop.input`), it is cut to a square as wide as it is, and no box is believed: they are
-    of another picture.
-
-    The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
-    finding the face and cutting it out.
+    of another picture. Otherwise the annotators' boxes tell which decode will have the pixels for the crop, so that one
+    decode mostly does for both finding the face and cutting it out.
 
     Raises:
         BadPictureError: no face, or no usable picture.
     """
     width, height = upright_size(data, crop.max_megapixels)
+    agreement = ""
     if crop.input == "face":
-        left, top, side = square = square_around(Box(0, 0, width, height), 1)
-        factor = reduction(side, crop.size)
-        cut = cut_face(decode(data, colour=True, factor=factor), factor, square, crop.size, crop.quality)
-        row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
-        return cut, row | {"overlap": ""}
-    reference = reference_box(boxes, width, height, crop.smallest_face)
-    factor = reduction(max(width, height), crop.detect_side)
-    near = None
-    if reference is not None:
-        side = square_around(reference, square_side("annotators", crop.margin))[2]
-        factor = min(factor, reduction(side, crop.size))
-        near = reference.scaled(1 / factor)
-    picture = decode(data, colour=True, factor=factor)
-    found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
-    face, method = choose_face(found, reference, crop.min_overlap)
-    if face is None:
-        raise BadPictureError("no face found")
-    source = "annotators" if method == "annotators" else crop.detector
-    left, top, side = square = square_around(face, square_side(source, crop.margin))
-    if (finer := reduction(side, crop.size)) < factor:
-        factor = finer
+        method, square = "whole", square_around(Box(0, 0, width, height), 1)
+        factor = reduction(square[2], crop.size)
         picture = decode(data, colour=True, factor=factor)
+    else:
+        reference = reference_box(boxes, width, height, crop.smallest_face)
+        factor = reduction(max(width, height), crop.detect_side)
+        near = None
+        if reference is not None:
+            side = square_around(reference, square_side("annotators", crop.margin))[2]
+            factor = min(factor, reduction(side, crop.size))
+            near = reference.scaled(1 / factor)
+        picture = decode(data, colour=True, factor=factor)
+        found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
+        face, method = choose_face(found, reference, crop.min_overlap)
+        if face is None:
+            raise BadPictureError("no face found")
+        if reference is not None:
+            agreement = f"{overlap(face, reference):.3f}"
+        source = "annotators" if method == "annotators" else crop.detector
+        square = square_around(face, square_side(source, crop.margin))
+        if (finer := reduction(square[2], crop.size)) < factor:
+            factor = finer
+            picture = decode(data, colour=True, factor=factor)
+    row = {"width": width, "height": height, "method": method, "overlap": agreement}
     cut = cut_face(picture, factor, square, crop.size, crop.quality)
-    agreement = "" if reference is None else f"{overlap(face, reference):.3f}"
-    row = {"width": width, "height": height, "method": method, "left": left, "top": top, "side": side}
-    return cut, row | {"overlap": agreement}
+    return cut, row | dict(zip(("left", "top", "side"), square, strict=True))
 
 
 def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ Run: python -m stages.index korean
 import argparse
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +21,16 @@ import pandas as pd
 from stages.datasets import cleaning, votes
 from stages.datasets.annotators import understood
 from stages.datasets.catalog import DATASETS, check_listed
-from stages.datasets.columns import PEOPLE, TARGET
+from stages.datasets.columns import EXTRA, PEOPLE, SPLITS, TARGET
 from stages.datasets.counts import split_sizes
-from stages.datasets.labelling import label_people, label_pictures
-from stages.datasets.splits import EXTRA, SPLITS
-from stages.files.arrays import open_array, stream_array
+from stages.datasets.labelling import ARRAYS, label_people, label_pictures, pictures_of
+from stages.files.arrays import open_array
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
 from stages.runtime.limits import account, check_groups, check_share
 
-ARRAYS = Path("data/arrays")
 CSVS = Path("data/csvs")
 NOT_USED = "emotion not used"
 NOT_DAMAGE = (
@@ -150,13 +148,12 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     listed = Path("data/exclude") / f"{dataset}.txt"
     lines = cleaning.read_exclusions(listed)
     try:
-        removed = cleaning.excluded(lines, table["id"], table["path"], unused_pictures(dataset))
+        gone = [*read_table(ARRAYS / dataset / "rejected.csv")["path"], *DATASETS[dataset].photos("id")["id"]]
+        removed = cleaning.excluded(lines, table["id"], table["path"], gone)
     except UserError as error:
         raise UserError(f"{listed}: {error}") from None
     reasons[removed] = "removed by hand"
-    # The tables list the rows of each array in their order.
-    arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
-    digest = pd.Series(list(cleaning.digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
+    digest = pd.Series(list(cleaning.digests(pictures_of(dataset, table))), index=table.index, dtype=object)
     reasons[(reasons == "") & (digest == "")] = "constant picture"
     if remove_duplicates:
         rest = reasons == ""
@@ -169,14 +166,6 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
         reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
     reasons[(reasons == "") & unused] = NOT_USED
     return reasons
-
-
-def unused_pictures(dataset: str) -> Iterator[str]:
-    """Ids and paths of pictures that an earlier stage rejected."""
-    yield from read_table(ARRAYS / dataset / "rejected.csv")["path"]
-    if manifest := DATASETS[dataset].manifest:
-        for path in sorted(manifest.glob("*_*.csv")):
-            yield from read_table(path)["id"]
 
 
 def without_near_duplicates(
@@ -214,7 +203,7 @@ def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable:
     rejected = {"resize": len(unreadable), "index": int((reasons != "").sum())}
     found = len(table) + len(unreadable)
     if manifest := DATASETS[dataset].manifest:
-        photos = pd.concat([read_table(path)[["id", "archive", "path"]] for path in sorted(manifest.glob("*_*.csv"))])
+        photos = DATASETS[dataset].photos("id", "archive", "path")
         places = (photos["archive"] + "/" + photos["path"]).str.strip("/")
         cropped = photos["id"].isin(table["id"]) | places.isin(unreadable["path"])
         rejected |= {"rename": len(read_table(manifest / "rejected.csv")), "crop": int((~cropped).sum())}

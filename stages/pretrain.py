@@ -10,7 +10,7 @@ Run: python -m stages.pretrain
 from functools import partial
 from pathlib import Path
 
-from stages.datasets.splits import EXTRA
+from stages.datasets.columns import EXTRA
 from stages.files.metrics import write_metrics
 from stages.network import model
 from stages.network.backend import deterministic, use_threads

@@ -11,6 +11,7 @@ import argparse
 import functools
 import importlib
 import itertools
+import math
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.datasets.catalog import DATASETS, check_listed
-from stages.datasets.picture import Picture, as_square
+from stages.datasets.picture import Picture
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
@@ -122,7 +123,8 @@ def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.nd
     if isinstance(source, bytes):
         if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(as_square(source), image.size)
+        side = math.isqrt(len(source))
+        return resize(np.frombuffer(source, np.uint8).reshape(side, side), image.size)
     if source.problem:
         raise BadPictureError(source.problem)
     if source.size > image.max_megabytes * 1e6:

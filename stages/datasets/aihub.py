@@ -8,6 +8,7 @@ import codecs
 import hashlib
 import itertools
 import re
+import sys
 import unicodedata
 import urllib.parse
 from collections.abc import Iterator
@@ -55,13 +56,21 @@ GENDERS = {"남": "male", "여": "female"}
 class Name:
     """What a file name of AI-Hub 82 says about its photo."""
 
-    person: str  # 64 hex digits
+    key: str  # person_YYYYMMDDhhmmss-bbb-nnn, the same in a photo's and a label record's name
     gender: str  # male, female
     age: int  # decade: 20 is 20 to 29
     emotion: str  # the uploader's, in Korean
     background: str  # in Korean
-    session: str  # YYYYMMDDhhmmss-bbb
-    key: str  # person_YYYYMMDDhhmmss-bbb-nnn, the same in a photo's and a label record's name
+
+    @property
+    def person(self) -> str:
+        """64 hex digits."""
+        return self.key.partition("_")[0]
+
+    @property
+    def session(self) -> str:
+        """YYYYMMDDhhmmss-bbb."""
+        return self.key.partition("_")[2].rpartition("-")[0]
 
     @property
     def id(self) -> str:
@@ -75,15 +84,9 @@ def parse_name(name: str) -> Name | None:
         match = NAME.fullmatch(unicodedata.normalize("NFC", candidate))
         # Two code pages may agree in the short words and not in the long one.
         if match and (candidate == name or re.sub("[/_]", "&", match["background"]) in BACKGROUNDS):
-            return Name(
-                match["person"].lower(),
-                GENDERS[match["gender"]],
-                int(match["age"]),
-                match["emotion"],
-                match["background"],
-                f"{match['time']}-{match['place']}",
-                _key(match),
-            )
+            # The same few words, hundreds of thousands of times.
+            emotion, background = map(sys.intern, match.group("emotion", "background"))
+            return Name(_key(match), GENDERS[match["gender"]], int(match["age"]), emotion, background)
     return None
 
 

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from stages.datasets.aihub import Name, emotion_of, parse_key, parse_name, split_of
 from stages.datasets.annotators import ANNOTATORS, SIDES
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.labels import Record, collect_records
-from stages.datasets.manifest import COLUMNS, Photos, Rejected
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.manifest import Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -61,8 +61,7 @@ def read_photos(
         name = parse_name(file)
         key = (name.key if name else parse_key(file)) or ""
         record = labels.records.get(key)
-        if name is None and record is not None:
-            name = record.name
+        name = name or record
         split = labels.splits.get(key) or split_of(f"{root.name}/{entry.place}") or ""
         reason, detail = _refusal(entry, name, english, max_bytes, seen)
         if not reason and key in labels.differing:
@@ -107,27 +106,13 @@ def _refusal(
 def _row(
     entry: Entry, crc: int, split: str, name: Name, record: Record | None, english: dict[str, str]
 ) -> tuple[Any, ...]:
-    """One photo with all that is known of it, by COLUMNS; labels in English where `english` has them."""
-    row: dict[str, Any] = {
-        "id": name.id,
-        "archive": entry.archive,
-        "number": entry.number,
-        "path": entry.path,
-        "size": entry.size,
-        "crc": f"{crc:08x}",
-        "official": split,
-        "person": sys.intern(name.person),
-        "session": name.session,
-        "gender": name.gender,
-        "age": name.age,
-        "background": sys.intern(name.background),
-        "uploader": english[name.emotion],
-        "labelled": record is not None,
-    }
+    """One photo with all that is known of it; labels in English where `english` has them."""
+    row = {column: getattr(name, column) for column in ("id", "session", "gender", "age", "background")}
+    row |= {"person": sys.intern(name.person), "uploader": english[name.emotion], "labelled": record is not None}
     if record is not None:
         row["uploader"] = english.get(record.uploader, record.uploader) or row["uploader"]
         row["professional"] = record.professional
         for annotator, label, box in zip(ANNOTATORS, record.annotators, record.boxes, strict=True):
             row[f"label_{annotator}"] = english.get(label, label)
             row |= {f"{side}_{annotator}": value for side, value in zip(SIDES, box or (), strict=False)}
-    return tuple(row.get(column, "") for column in COLUMNS)
+    return manifest_row(entry, crc, split, **row)

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from stages.datasets import emotion_words
 from stages.datasets.aihub import split_of
-from stages.datasets.manifest import COLUMNS, Photos, Rejected
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.columns import OFFICIAL
+from stages.datasets.manifest import COLUMNS, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -144,7 +144,9 @@ def _plain(path: str) -> str:
 
 def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[str, str]:
     """The emotion, in English, that the table or else the deepest folder names, and why it is none of `emotions`."""
-    words = [row[EMOTION]] if row and row.get(EMOTION) else list(_folders(entry))
+    # Of the folders and the archive around a picture, the deepest counts first.
+    folders = [part.removesuffix(".zip").removesuffix(".ZIP") for part in PurePosixPath(entry.place).parts[-2::-1]]
+    words = [row[EMOTION]] if row and row.get(EMOTION) else folders
     for word in words:
         for english, korean in emotions.items():
             if emotion_words.plain(word) in (emotion_words.plain(korean), emotion_words.plain(english)):
@@ -159,12 +161,6 @@ def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[s
                 f"{entry.place}: {word} is not one of the `emotions` in params.yaml. Is {near} meant? Correct it."
             )
     return "", NO_EMOTION
-
-
-def _folders(entry: Entry) -> Iterator[str]:
-    """The names of the folders and the archive around a picture, the deepest first."""
-    for part in reversed(PurePosixPath(entry.place).parts[:-1]):
-        yield part.removesuffix(".zip").removesuffix(".ZIP")
 
 
 def _refusal(entry: Entry, row: Row | None, table: bool, people: bool, max_bytes: float) -> str:
@@ -182,18 +178,9 @@ def _refusal(entry: Entry, row: Row | None, table: bool, people: bool, max_bytes
 
 def _manifest_row(entry: Entry, id_: str, crc: int, split: str, emotion: str, row: Row) -> tuple[Any, ...]:
     age = re.match(r"\d+", row.get("age", "").strip())
-    values: dict[str, Any] = {
-        "id": id_,
-        "archive": entry.archive,
-        "number": entry.number,
-        "path": entry.path,
-        "size": entry.size,
-        "crc": f"{crc:08x}",
-        "official": split,
-        "person": row.get(PERSON, "").strip(),
-        "gender": GENDERS.get(_word(row.get("gender", "")), ""),
-        "age": int(age[0]) // 10 * 10 if age else "",
-        "uploader": emotion,
-        "labelled": False,
-    }
-    return tuple(values.get(column, "") for column in COLUMNS)
+    gender = GENDERS.get(_word(row.get("gender", "")), "")
+    decade = int(age[0]) // 10 * 10 if age else ""
+    person = row.get(PERSON, "").strip()
+    return manifest_row(
+        entry, crc, split, id=id_, person=person, gender=gender, age=decade, uploader=emotion, labelled=False
+    )

@@ -18,8 +18,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from stages.datasets.splits import SPLITS
-from stages.datasets.unnamed import GROUP
+from stages.datasets.columns import GROUP, SPLITS
 from stages.runtime.errors import UserError
 
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"

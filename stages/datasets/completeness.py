@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages.datasets.annotators import EMOTIONS, UNDECIDED
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.manifest import Photos
-from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.runtime.errors import UserError

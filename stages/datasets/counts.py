@@ -6,8 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS
-from stages.datasets.splits import SPLITS
-from stages.datasets.unnamed import people_known
+from stages.datasets.columns import SPLITS, people_known
 from stages.files.tables import read_table
 
 CROPS, CSVS = Path("data/crops"), Path("data/csvs")

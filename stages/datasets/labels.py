@@ -22,29 +22,13 @@ LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One label record, the labels still in Korean."""
+class Record(Name):
+    """One label record: what its file name says, and the labels, still in Korean."""
 
-    key: str  # as aihub.Name.key
-    emotion: str  # this and the next three: the file name's
-    gender: str
-    age: int
-    background: str
     uploader: str
     professional: bool | None
     annotators: tuple[str, ...]  # labels of A, B, C; empty where missing
     boxes: tuple[Box | None, ...]  # face boxes of A, B, C; None where missing or not four numbers
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All labels."""
-        return self.uploader, *self.annotators
-
-    @property
-    def name(self) -> Name:
-        """What the file name says."""
-        person, _, session = self.key.partition("_")
-        return Name(person, self.gender, self.age, self.emotion, self.background, session.rpartition("-")[0], self.key)
 
 
 @dataclass(slots=True)
@@ -88,7 +72,8 @@ def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Label
                 labels.counts["repeated"] += 1
                 if known != record:
                     labels.differing[record.key] = entry.place
-            labels.counts["not_understood"] += known is record and not all(map(understood, record.words))
+            words = (record.uploader, *record.annotators)
+            labels.counts["not_understood"] += known is record and not all(map(understood, words))
             if split and labels.splits.setdefault(record.key, split) != split:
                 disputed.add(record.key)
     labels.splits |= dict.fromkeys(disputed, "")
@@ -109,13 +94,8 @@ def read_records(data: bytes, path: str) -> Iterator[Record | str]:
             yield str(filename)
             continue
         annotations = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
-        # A few words, hundreds of thousands of times.
         yield Record(
-            name.key,
-            sys.intern(name.emotion),
-            name.gender,
-            name.age,
-            sys.intern(name.background),
+            *(name.key, name.gender, name.age, name.emotion, name.background),
             _word(item.get("faceExp_uploader")),
             {"전문인": True, "일반인": False}.get(_word(item.get("isProf"))),
             tuple(_word(a.get("faceExp")) if isinstance(a, dict) else "" for a in annotations),

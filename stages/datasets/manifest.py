@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.datasets.annotators import ANNOTATORS, SIDES
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.columns import OFFICIAL
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.archives import Entry
@@ -20,6 +20,13 @@ COLUMNS = [
     *(f"label_{annotator}" for annotator in ANNOTATORS),
     *(f"{side}_{annotator}" for annotator in ANNOTATORS for side in SIDES),
 ]
+
+
+def manifest_row(entry: Entry, crc: int, split: str, **known: Any) -> tuple[Any, ...]:
+    """The row of a photo, by COLUMNS; what is not `known` stays empty."""
+    place = {"archive": entry.archive, "number": entry.number, "path": entry.path, "size": entry.size}
+    row = place | {"crc": f"{crc:08x}", "official": split} | known
+    return tuple(row.get(column, "") for column in COLUMNS)
 
 
 class Rejected(NamedTuple):
