@@ -52,11 +52,13 @@ def main() -> None:
         write_zip(CROPS / f"{name}.zip", joined_members(part.with_suffix(".zip") for part in parts))
         write_table(table, CROPS / f"{name}.csv")
         kept = table[table["reason"] == ""]
-        counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
+        reasons = table.loc[table["reason"] != "", "reason"]
+        account(name, len(photos), len(kept), reasons)
         names = ("whole",) if settings.crop.input == "face" else ("verified", "annotators", "unverified")
         methods = {method: int((kept["method"] == method).sum()) for method in names}
         print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
-        check_share(name, counts, settings.limits.max_rejected, CROPS / f"{name}.csv")
+        lost = [(name, reason) for reason in reasons]
+        check_share({name: len(kept)}, lost, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
 
 def crop_parts(

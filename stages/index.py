@@ -29,7 +29,7 @@ from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share
+from stages.runtime.limits import account, check_share
 
 CSVS = Path("data/csvs")
 NOT_USED = "emotion not used"
@@ -51,17 +51,14 @@ def main() -> None:
     dataset = parser.parse_args().dataset
     settings = params.load()
     check_listed(dataset, settings.data)
-    emotions, limit, how = list(settings.emotions), settings.limits.max_rejected, settings.index.of(dataset)
+    emotions, how, people = list(settings.emotions), settings.index.of(dataset), 1.0
     if isinstance(how, params.People):
         people = how.people
         table, classes, reasons = judge_people(dataset, how, emotions)
+    elif isinstance(how, params.Fer2013):
+        table, classes, reasons = judge_fer2013(dataset, how, emotions, Path(settings.data["ferplus"]))
     else:
-        people = 1.0
-        table, classes, reasons = (
-            judge_fer2013(dataset, how, emotions, Path(settings.data["ferplus"]))
-            if isinstance(how, params.Fer2013)
-            else judge_pictures(dataset, how)
-        )
+        table, classes, reasons = judge_pictures(dataset, how)
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -71,16 +68,16 @@ def main() -> None:
     rejected["row"] = rejected["row"].astype("Int64")
     further = [name for name in table if name == PEOPLE or str(name).startswith(TARGET)]
     merged = table.loc[reasons == "", [*COLUMNS, *further]]
-    counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
+    account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
-    check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
-    lost = [
+    lost = [(dataset, reason) for reason in rejected["reason"]]
+    lost += [
         (f"{dataset} {classes.get(label) or label}", reason)
         for label, reason in zip(rejected["label"], rejected["reason"], strict=True)
         if (classes.get(label) or label) in emotions
     ]
-    kept = Counter(f"{dataset} {label}" for label in merged["label"])
-    check_groups(kept, lost, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
+    kept = Counter(f"{dataset} {label}" for label in merged["label"]) + Counter({dataset: len(merged)})
+    check_share(kept, lost, settings.limits.max_rejected, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset, people)
     for label, faces in merged.groupby("label"):
         write_table(faces, CSVS / dataset / f"{label}.csv")

@@ -9,7 +9,6 @@ Run: python -m stages.rename
 import operator
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -22,7 +21,7 @@ from stages.files.formats import is_picture, refuse_closed
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share
+from stages.runtime.limits import account, check_share
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
@@ -51,7 +50,7 @@ def main() -> None:
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
     reasons = [rejected.reason for rejected in photos.rejected]
-    counts = account("photos", len(pictures), photos.kept, reasons)
+    account("photos", len(pictures), photos.kept, reasons)
     if photos.labels:
         outcomes = (f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items())
         print(f"{listed}: " + ", ".join(outcomes))
@@ -62,7 +61,7 @@ def main() -> None:
     rejected = [(lost.archive, lost.path, lost.reason, lost.detail) for lost in photos.rejected]
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_table(pd.DataFrame(photos.labels.items(), columns=["outcome", "records"]), MANIFEST / "labels.csv")
-    check(photos, counts, emotions, settings.limits)
+    check(photos, emotions, settings.limits)
 
 
 def find_files(root: Path) -> list[Entry]:
@@ -96,13 +95,13 @@ def nothing_found(root: Path, photos: Photos) -> str:
     )
 
 
-def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limits: params.Limits) -> None:
+def check(photos: Photos, emotions: dict[str, str], limits: params.Limits) -> None:
     """Stop before hours of cropping if too much is missing, of all photos or of one split and emotion."""
-    rejected, limit = MANIFEST / "rejected.csv", limits.max_rejected
-    check_share("photos", counts, limit, rejected, NOT_DAMAGE)
-    groups = [(f"{lost.split} {lost.emotion}" if lost.emotion else "", lost.reason) for lost in photos.rejected]
+    limit = limits.max_rejected
     kept = {f"{split} {emotion}": len(rows) for (split, emotion), rows in photos.rows.items()}
-    check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
+    lost = [("photos", rejected.reason) for rejected in photos.rejected]
+    lost += [(f"{gone.split} {gone.emotion}" if gone.emotion else "", gone.reason) for gone in photos.rejected]
+    check_share(kept | {"photos": photos.kept}, lost, limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
     completeness.check_labels(photos, emotions, limit)
     completeness.check_photos(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.

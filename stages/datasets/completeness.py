@@ -57,25 +57,17 @@ def check_labels(photos: Photos, emotions: Mapping[str, str], limit: float) -> N
 
 def check_photos(photos: Photos, limit: float) -> None:
     """Stop if more than the share `limit` of the label records of a split and emotion has no photo."""
-    for (split, emotion), expected in photos.expected.items():
-        missing = expected - sum(photos.column("labelled", split, emotion))
+    for group, expected in photos.expected.items():
+        missing = expected - sum(photos.column("labelled", *group))
         if missing > limit * expected:
-            places = sorted(
-                {
-                    archive or path.rpartition("/")[0] or "."
-                    for archive, path in zip(
-                        photos.column("archive", split, emotion), photos.column("path", split, emotion), strict=True
-                    )
-                }
-            )
+            found = zip(photos.column("archive", *group), photos.column("path", *group), strict=True)
+            places = sorted({archive or path.rpartition("/")[0] or "." for archive, path in found})
             more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-            lie = (
-                f"Its photos lie in {'; '.join(places[:NAMED])}{more}"
-                if places
-                else "No archive holds any of its photos"
-            )
+            lie = f"Its photos lie in {'; '.join(places[:NAMED])}{more}"
+            if not places:
+                lie = "No archive holds any of its photos"
             raise UserError(
-                f"{split} {emotion}: {missing:,} of {expected:,} label records have no photo; "
+                f"{' '.join(group)}: {missing:,} of {expected:,} label records have no photo; "
                 f"limits.max_without_photo in params.yaml allows {limit:.0%}. {lie}: the others of its "
                 "archives are missing or damaged. Fetch them, or raise the limit to go on with what is there."
             )
