@@ -155,14 +155,11 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     if remove_duplicates:
         rest = reasons == ""
         reasons[rest] = cleaning.duplicate_reasons(table[rest], digest[rest])
-    unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
-    nobody = table["label"] == ""
-    reasons[(reasons == "") & nobody] = "no majority of annotators"
-    strange = ~table["label"].map(lambda label: classes[label] is not None or understood(label)).astype(bool)
+    of_label = {label: "" if emotion else NOT_USED for label, emotion in classes.items()}
     if DATASETS[dataset].manifest:
-        reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
-    reasons[(reasons == "") & unused] = NOT_USED
-    return reasons
+        of_label |= {label: NOT_UNDERSTOOD for label in classes if not classes[label] and not understood(label)}
+    of_label[""] = "no majority of annotators"
+    return reasons.where(reasons != "", table["label"].map(of_label))
 
 
 def without_near_duplicates(

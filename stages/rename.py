@@ -8,12 +8,13 @@ Run: python -m stages.rename
 
 import operator
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 from tqdm import tqdm
 
 from stages.datasets import aihub_photos, class_folders, completeness
+from stages.datasets.aihub import parse_key
 from stages.datasets.manifest import COLUMNS, Photos
 from stages.files import archives
 from stages.files.archives import Entry
@@ -36,7 +37,8 @@ def main() -> None:
     completeness.check_archives(
         root, [entry for entry in pictures if entry.size <= max_bytes], settings.limits.max_rejected
     )
-    if not pictures or aihub_photos.is_download(pictures):
+    # One name of AI-Hub 82, however damaged, is enough.
+    if not pictures or any(parse_key(PurePosixPath(entry.path).name) for entry in pictures):
         listed = "label records"
         label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
         photos = aihub_photos.read_photos(
@@ -49,11 +51,9 @@ def main() -> None:
     completeness.check_table(photos, settings.limits.max_without_photo)
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
-    reasons = [rejected.reason for rejected in photos.rejected]
-    account("photos", len(pictures), photos.kept, reasons)
+    account("photos", len(pictures), photos.kept, [rejected.reason for rejected in photos.rejected])
     if photos.labels:
-        outcomes = (f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items())
-        print(f"{listed}: " + ", ".join(outcomes))
+        print(f"{listed}: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items()))
     for (split, emotion), rows in photos.rows.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
@@ -65,11 +65,7 @@ def main() -> None:
 
 
 def find_files(root: Path) -> list[Entry]:
-    """All files below `root`.
-
-    Raises:
-        UserError: nothing is there, or an archive cannot be looked into, which may hold thousands of photos.
-    """
+    """All files below `root`; stops if nothing is there or an archive cannot be looked into: it may hold thousands."""
     try:
         entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:

@@ -19,11 +19,6 @@ from stages.files.formats import FORMAT_NOT_READ, is_read
 from stages.runtime.errors import UserError
 
 
-def is_download(pictures: Iterable[Entry]) -> bool:
-    """Whether any of the pictures has a name of AI-Hub 82, however damaged."""
-    return any(parse_key(PurePosixPath(entry.path).name) for entry in pictures)
-
-
 def read_photos(
     root: Path,
     pictures: Iterable[Entry],
@@ -76,10 +71,8 @@ def read_photos(
     labelled = sum(sum(photos.column("labelled", *group)) for group in photos.rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
-    photos.expected = dict(
-        Counter(
-            (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
-        )
+    photos.expected = Counter(
+        (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
     )
     return photos
 

@@ -7,7 +7,6 @@
 import csv
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from stages.datasets import emotion_words
 from stages.datasets.aihub import split_of
 from stages.datasets.columns import OFFICIAL
+from stages.datasets.emotion_words import as_typed
 from stages.datasets.manifest import COLUMNS, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
@@ -89,7 +89,7 @@ def read_table(root: Path, files: Iterable[Entry]) -> list[Row]:
         head = text.partition("\n")[0]
         # Spreadsheets part columns by what their country does not write numbers with.
         reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count), skipinitialspace=True)
-        reader.fieldnames = [_word(name) for name in reader.fieldnames or ()]
+        reader.fieldnames = [as_typed(name) for name in reader.fieldnames or ()]
         if FILE in reader.fieldnames:
             found.append((entry.place, [{name: value or "" for name, value in row.items() if name} for row in reader]))
     if len(found) > 1:
@@ -134,12 +134,8 @@ def _text(root: Path, entry: Entry) -> str:
     raise UserError(f"{entry.place} is neither UTF-8 nor CP949 text; save it as UTF-8.")
 
 
-def _word(value: str) -> str:
-    return unicodedata.normalize("NFC", value).strip().lower()
-
-
 def _plain(path: str) -> str:
-    return re.sub(r"^(\./|/)+", "", _word(path.replace("\\", "/")))
+    return re.sub(r"^(\./|/)+", "", as_typed(path.replace("\\", "/")))
 
 
 def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[str, str]:
@@ -178,7 +174,7 @@ def _refusal(entry: Entry, row: Row | None, table: bool, people: bool, max_bytes
 
 def _manifest_row(entry: Entry, id_: str, crc: int, split: str, emotion: str, row: Row) -> tuple[Any, ...]:
     age = re.match(r"\d+", row.get("age", "").strip())
-    gender = GENDERS.get(_word(row.get("gender", "")), "")
+    gender = GENDERS.get(as_typed(row.get("gender", "")), "")
     decade = int(age[0]) // 10 * 10 if age else ""
     person = row.get(PERSON, "").strip()
     return manifest_row(

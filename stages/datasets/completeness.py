@@ -8,9 +8,8 @@ from stages.datasets.columns import OFFICIAL
 from stages.datasets.manifest import Photos
 from stages.files import archives
 from stages.files.archives import Entry
+from stages.files.formats import first_of
 from stages.runtime.errors import UserError
-
-NAMED = 3  # archives in a sentence
 
 
 def check_archives(root: Path, photos: list[Entry], limit: float) -> None:
@@ -62,10 +61,7 @@ def check_photos(photos: Photos, limit: float) -> None:
         if missing > limit * expected:
             found = zip(photos.column("archive", *group), photos.column("path", *group), strict=True)
             places = sorted({archive or path.rpartition("/")[0] or "." for archive, path in found})
-            more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-            lie = f"Its photos lie in {'; '.join(places[:NAMED])}{more}"
-            if not places:
-                lie = "No archive holds any of its photos"
+            lie = f"Its photos lie in {first_of(places)}" if places else "No archive holds any of its photos"
             raise UserError(
                 f"{' '.join(group)}: {missing:,} of {expected:,} label records have no photo; "
                 f"limits.max_without_photo in params.yaml allows {limit:.0%}. {lie}: the others of its "

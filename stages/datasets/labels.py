@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from stages.datasets.aihub import Name, parse_name, split_of
 from stages.datasets.annotators import ANNOTATORS, SIDES, understood
+from stages.datasets.emotion_words import as_typed
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.archives import Entry
@@ -93,19 +93,18 @@ def read_records(data: bytes, path: str) -> Iterator[Record | str]:
         if name is None:
             yield str(filename)
             continue
-        annotations = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
+        said = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
+        annotations = [annotation if isinstance(annotation, dict) else {} for annotation in said]
+        words = (item.get("faceExp_uploader"), *(annotation.get("faceExp") for annotation in annotations))
+        # The same few, hundreds of thousands of times.
+        uploader, *labels = (sys.intern(as_typed(word)) for word in words)
         yield Record(
             *(name.key, name.gender, name.age, name.emotion, name.background),
-            _word(item.get("faceExp_uploader")),
-            {"전문인": True, "일반인": False}.get(_word(item.get("isProf"))),
-            tuple(_word(a.get("faceExp")) if isinstance(a, dict) else "" for a in annotations),
-            tuple(_box(a.get("boxes")) if isinstance(a, dict) else None for a in annotations),
+            uploader,
+            {"전문인": True, "일반인": False}.get(as_typed(item.get("isProf"))),
+            tuple(labels),
+            tuple(_box(annotation.get("boxes")) for annotation in annotations),
         )
-
-
-def _word(value: Any) -> str:
-    """A label as it would be typed: whole syllables, no blanks around it, small letters."""
-    return sys.intern(unicodedata.normalize("NFC", str(value or "")).strip().lower())
 
 
 def _parse(data: bytes, path: str) -> list[Any]:

@@ -114,14 +114,13 @@ def _is_frozen(process: BaseProcess) -> bool:
 
 def _end_with_parent() -> None:
     """Let this worker die with the process that started it: otherwise it would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+    if parent := multiprocessing.parent_process():
 
+        def exit_after() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
 
-def _exit_after(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
+        threading.Thread(target=exit_after, daemon=True).start()
 
 
 def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], runtime: Runtime) -> Iterator[Result]:
