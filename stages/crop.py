@@ -66,13 +66,10 @@ def crop_parts(
 ) -> None:
     """Crop those parts that an earlier run has not finished."""
     todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
-    done = sum(len(photos) for path, photos in parts.items() if path not in todo)
-    with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
-        for count in engine.ordered_map(
-            functools.partial(crop_part, root=root, crop=crop),
-            ((path, photos.to_dict("records")) for path, photos in todo.items()),
-            runtime,
-        ):
+    total, left = (sum(map(len, some.values())) for some in (parts, todo))
+    batches = ((path, photos.to_dict("records")) for path, photos in todo.items())
+    with tqdm(desc=name, total=total, initial=total - left, unit="photo", mininterval=1) as progress:
+        for count in engine.ordered_map(functools.partial(crop_part, root=root, crop=crop), batches, runtime):
             progress.update(count)
 
 
@@ -147,11 +144,7 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
 
 
 def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:
-    """All members of the parts' archives, one after the other.
-
-    Raises:
-        UserError: one is missing or damaged; it then does not count as done any more.
-    """
+    """All members of the parts' archives, one after the other; a damaged one stops it and is no longer done."""
     for path in paths:
         try:
             with failing_alike(), zipfile.ZipFile(path) as archive:

@@ -107,11 +107,7 @@ def grey_squares(sources: list[Entry | bytes], root: Path, image: params.Image) 
 
 
 def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.ndarray:
-    """One source as a grey square, uint8 (size, size).
-
-    Raises:
-        BadPictureError: it is not a whole picture, or not square.
-    """
+    """One source as a grey square, uint8 (size, size); BadPictureError if it is not a whole picture, or not square."""
     if isinstance(source, bytes):
         if not source:
             raise BadPictureError("not 48 x 48 pixel values")

@@ -29,13 +29,8 @@ def read_photos(
 ) -> Photos:
     """Find each photo's name, record, split and emotion.
 
-    Args:
-        root: the folder or archive of the download.
-        pictures: those of its files that are pictures.
-        label_files: those that end in .json.
-        emotions: English to Korean.
-        max_bytes: larger photos are rejected.
-        differing: what becomes of photos with two different label records: `stop` or `reject`.
+    `pictures` and `label_files` are entries of `root`; `emotions` are English to Korean. Photos of more than
+    `max_bytes` are rejected, and with `differing` as `reject`, not `stop`, those with two different label records.
 
     Raises:
         UserError: a label file is damaged, or two records differ and `differing` is `stop`.

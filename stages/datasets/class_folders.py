@@ -33,14 +33,10 @@ Row = dict[str, str]
 def read_photos(
     root: Path, pictures: Iterable[Entry], tables: Iterable[Entry], emotions: dict[str, str], max_bytes: float
 ) -> Photos:
-    """Find each photo's emotion, and its person if a table names people.
+    """Find each photo's emotion, and its person if one of the CSV files `tables` names people.
 
-    Args:
-        root: the folder or archive.
-        pictures: those of its files that are pictures.
-        tables: those that end in .csv.
-        emotions: English to Korean.
-        max_bytes: larger photos are rejected.
+    `pictures` and `tables` are entries of `root`; `emotions` are English to Korean; photos of more than `max_bytes` are
+    rejected.
 
     Raises:
         UserError: an emotion is misspelt; there are two tables; or the table is damaged or does not tell files apart.

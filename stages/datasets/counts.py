@@ -1,5 +1,6 @@
 """What each stage found, kept and rejected, counted from the tables that it wrote; and how many faces a split has."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +47,7 @@ def counts(dataset: str) -> list[Count]:
 
 def reasons(rejected: pd.DataFrame) -> list[tuple[str, int]]:
     """How often each reason occurs, the most frequent first."""
-    found = rejected["reason"].value_counts()
-    return sorted(((str(reason), int(count)) for reason, count in found.items()), key=lambda pair: (-pair[1], pair[0]))
+    return sorted(Counter(rejected["reason"]).items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def splits(dataset: str, emotions: list[str]) -> dict[str, dict[str, int]]:

@@ -62,11 +62,7 @@ def walk(root: Path) -> Iterator[Entry]:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Yield the files below `root`, or `root` itself if it is one, as `walk` finds them, archives among them.
-
-    Raises:
-        UserError, OSError: as `walk`.
-    """
+    """Yield the files below `root`, or `root` itself if it is one, as `walk` finds them, archives among them."""
     if root.is_file():
         yield root
         return

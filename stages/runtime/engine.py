@@ -249,11 +249,7 @@ def _windowed(
 
 
 def _result(future: "Future[Result]", at_work: Callable[[], int], timeout: float) -> Result:
-    """The result of a batch, however long it takes, unless for `timeout` seconds nobody was at work.
-
-    Raises:
-        _NobodyAtWorkError: nobody was.
-    """
+    """The result of a batch, however long it takes, unless for `timeout` seconds nobody was at work."""
     seen = time.monotonic()
     while not wait([future], timeout=1).done:
         if at_work():

@@ -366,16 +366,16 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def load() -> Params:
-    """params.yaml of the current folder.
-
-    Raises:
-        UserError: the file is missing or not YAML, a key is missing or unknown, or a value is not what it may be.
-    """
+    """params.yaml of the current folder."""
     return read(FILE, Params)
 
 
 def read(file: Path, schema: type[Checked]) -> Checked:
-    """The values in a YAML file, checked by `schema`."""
+    """The values in a YAML file, checked by `schema`.
+
+    Raises:
+        UserError: the file is missing or not YAML, a key is missing or unknown, or a value is not what it may be.
+    """
     try:
         return parse(file.read_bytes(), str(file), schema)
     except FileNotFoundError:
