@@ -86,7 +86,7 @@ def content(root: Path, picture: Picture) -> bytes:
     entry = picture.source
     if isinstance(entry, bytes):
         raise UserError(f"{root} is FER2013 as CSV; name Kaggle's archive.zip.")
-    return archives.read(root, entry.archive, entry.number, entry.path)
+    return archives.read(root, entry)
 
 
 def deliveries(root: Path, pictures: list[Picture], labels: list[str], order: list[int]) -> Iterator[Delivery]:

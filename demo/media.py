@@ -77,7 +77,7 @@ def _read(root: Path, entry: archives.Entry | None = None) -> bytes:
     if entry and entry.problem:
         raise BadPictureError(entry.problem)
     try:
-        return archives.read(root, entry.archive, entry.number, entry.path) if entry else root.read_bytes()
+        return archives.read(root, entry) if entry else root.read_bytes()
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
     except OSError as error:

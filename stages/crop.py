@@ -52,11 +52,13 @@ def main() -> None:
         write_zip(CROPS / f"{name}.zip", joined_members(part.with_suffix(".zip") for part in parts))
         write_table(table, CROPS / f"{name}.csv")
         kept = table[table["reason"] == ""]
-        counts = account(name, len(photos), len(kept), table.loc[table["reason"] != "", "reason"])
+        reasons = table.loc[table["reason"] != "", "reason"]
+        account(name, len(photos), len(kept), reasons)
         names = ("whole",) if settings.crop.input == "face" else ("verified", "annotators", "unverified")
         methods = {method: int((kept["method"] == method).sum()) for method in names}
         print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
-        check_share(name, counts, settings.limits.max_rejected, CROPS / f"{name}.csv")
+        lost = [(name, reason) for reason in reasons]
+        check_share({name: len(kept)}, lost, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
 
 def crop_parts(
@@ -64,13 +66,10 @@ def crop_parts(
 ) -> None:
     """Crop those parts that an earlier run has not finished."""
     todo = {path: photos for path, photos in parts.items() if not path.with_suffix(".csv").exists()}
-    done = sum(len(photos) for path, photos in parts.items() if path not in todo)
-    with tqdm(desc=name, total=sum(map(len, parts.values())), initial=done, unit="photo", mininterval=1) as progress:
-        for count in engine.ordered_map(
-            functools.partial(crop_part, root=root, crop=crop),
-            ((path, photos.to_dict("records")) for path, photos in todo.items()),
-            runtime,
-        ):
+    total, left = (sum(map(len, some.values())) for some in (parts, todo))
+    batches = ((path, photos.to_dict("records")) for path, photos in todo.items())
+    with tqdm(desc=name, total=total, initial=total - left, unit="photo", mininterval=1) as progress:
+        for count in engine.ordered_map(functools.partial(crop_part, root=root, crop=crop), batches, runtime):
             progress.update(count)
 
 
@@ -107,50 +106,45 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
     """Find the face in a photo's bytes and cut it out: the crop as JPEG, and its row (square in upright pixels).
 
     If the picture is the face (`crop.input`), it is cut to a square as wide as it is, and no box is believed: they are
-    of another picture.
-
-    The annotators' boxes tell which decode will have the pixels for the crop, so that one decode mostly does for both
-    finding the face and cutting it out.
+    of another picture. Otherwise the annotators' boxes tell which decode will have the pixels for the crop, so that one
+    decode mostly does for both finding the face and cutting it out.
 
     Raises:
         BadPictureError: no face, or no usable picture.
     """
     width, height = upright_size(data, crop.max_megapixels)
+    agreement = ""
     if crop.input == "face":
-        left, top, side = square = square_around(Box(0, 0, width, height), 1)
-        factor = reduction(side, crop.size)
-        cut = cut_face(decode(data, colour=True, factor=factor), factor, square, crop.size, crop.quality)
-        row = {"width": width, "height": height, "method": "whole", "left": left, "top": top, "side": side}
-        return cut, row | {"overlap": ""}
-    reference = reference_box(boxes, width, height, crop.smallest_face)
-    factor = reduction(max(width, height), crop.detect_side)
-    near = None
-    if reference is not None:
-        side = square_around(reference, square_side("annotators", crop.margin))[2]
-        factor = min(factor, reduction(side, crop.size))
-        near = reference.scaled(1 / factor)
-    picture = decode(data, colour=True, factor=factor)
-    found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
-    face, method = choose_face(found, reference, crop.min_overlap)
-    if face is None:
-        raise BadPictureError("no face found")
-    source = "annotators" if method == "annotators" else crop.detector
-    left, top, side = square = square_around(face, square_side(source, crop.margin))
-    if (finer := reduction(side, crop.size)) < factor:
-        factor = finer
+        method, square = "whole", square_around(Box(0, 0, width, height), 1)
+        factor = reduction(square[2], crop.size)
         picture = decode(data, colour=True, factor=factor)
+    else:
+        reference = reference_box(boxes, width, height, crop.smallest_face)
+        factor = reduction(max(width, height), crop.detect_side)
+        near = None
+        if reference is not None:
+            side = square_around(reference, square_side("annotators", crop.margin))[2]
+            factor = min(factor, reduction(side, crop.size))
+            near = reference.scaled(1 / factor)
+        picture = decode(data, colour=True, factor=factor)
+        found = [face.scaled(factor) for face in find_faces(picture, crop, near)]
+        face, method = choose_face(found, reference, crop.min_overlap)
+        if face is None:
+            raise BadPictureError("no face found")
+        if reference is not None:
+            agreement = f"{overlap(face, reference):.3f}"
+        source = "annotators" if method == "annotators" else crop.detector
+        square = square_around(face, square_side(source, crop.margin))
+        if (finer := reduction(square[2], crop.size)) < factor:
+            factor = finer
+            picture = decode(data, colour=True, factor=factor)
+    row = {"width": width, "height": height, "method": method, "overlap": agreement}
     cut = cut_face(picture, factor, square, crop.size, crop.quality)
-    agreement = "" if reference is None else f"{overlap(face, reference):.3f}"
-    row = {"width": width, "height": height, "method": method, "left": left, "top": top, "side": side}
-    return cut, row | {"overlap": agreement}
+    return cut, row | dict(zip(("left", "top", "side"), square, strict=True))
 
 
 def joined_members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:
-    """All members of the parts' archives, one after the other.
-
-    Raises:
-        UserError: one is missing or damaged; it then does not count as done any more.
-    """
+    """All members of the parts' archives, one after the other; a damaged one stops it and is no longer done."""
     for path in paths:
         try:
             with failing_alike(), zipfile.ZipFile(path) as archive:

@@ -18,8 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.datasets.catalog import DATASETS
-from stages.datasets.columns import PEOPLE
-from stages.datasets.unnamed import INFLATED, people_known
+from stages.datasets.columns import INFLATED, PEOPLE, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
 from stages.evaluation.examples import write_examples

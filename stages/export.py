@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stages.datasets.columns import INFLATED, people_known
 from stages.datasets.origin import drawn
-from stages.datasets.unnamed import INFLATED, people_known
 from stages.deployment.model_card import ModelCard, learned
 from stages.deployment.onnx_export import INPUT, write_onnx
 from stages.deployment.onnx_runtime import open_session

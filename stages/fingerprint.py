@@ -38,11 +38,7 @@ def main() -> None:
 
 
 def check_places(places: Mapping[str, Path]) -> None:
-    """Stop if nothing is at the place of a data set.
-
-    Raises:
-        UserError: nothing is there.
-    """
+    """Stop if nothing is at the place of a data set."""
     for name, place in places.items():
         if not place.exists():
             where = "" if place.is_absolute() else f" in {Path.cwd()} (a queued experiment runs in a copy elsewhere)"

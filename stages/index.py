@@ -12,7 +12,7 @@ Run: python -m stages.index korean
 import argparse
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +21,16 @@ import pandas as pd
 from stages.datasets import cleaning, votes
 from stages.datasets.annotators import understood
 from stages.datasets.catalog import DATASETS, check_listed
-from stages.datasets.columns import PEOPLE, TARGET
+from stages.datasets.columns import EXTRA, PEOPLE, SPLITS, TARGET
 from stages.datasets.counts import split_sizes
-from stages.datasets.labelling import label_people, label_pictures
-from stages.datasets.splits import EXTRA, SPLITS
-from stages.files.arrays import open_array, stream_array
+from stages.datasets.labelling import ARRAYS, label_people, label_pictures, pictures_of
+from stages.files.arrays import open_array
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share
+from stages.runtime.limits import account, check_share
 
-ARRAYS = Path("data/arrays")
 CSVS = Path("data/csvs")
 NOT_USED = "emotion not used"
 NOT_DAMAGE = (
@@ -53,17 +51,14 @@ def main() -> None:
     dataset = parser.parse_args().dataset
     settings = params.load()
     check_listed(dataset, settings.data)
-    emotions, limit, how = list(settings.emotions), settings.limits.max_rejected, settings.index.of(dataset)
+    emotions, how, people = list(settings.emotions), settings.index.of(dataset), 1.0
     if isinstance(how, params.People):
         people = how.people
         table, classes, reasons = judge_people(dataset, how, emotions)
+    elif isinstance(how, params.Fer2013):
+        table, classes, reasons = judge_fer2013(dataset, how, emotions, Path(settings.data["ferplus"]))
     else:
-        people = 1.0
-        table, classes, reasons = (
-            judge_fer2013(dataset, how, emotions, Path(settings.data["ferplus"]))
-            if isinstance(how, params.Fer2013)
-            else judge_pictures(dataset, how)
-        )
+        table, classes, reasons = judge_pictures(dataset, how)
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
     rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
@@ -73,16 +68,16 @@ def main() -> None:
     rejected["row"] = rejected["row"].astype("Int64")
     further = [name for name in table if name == PEOPLE or str(name).startswith(TARGET)]
     merged = table.loc[reasons == "", [*COLUMNS, *further]]
-    counts = account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
+    account(dataset, len(table) + len(unreadable), len(merged), rejected["reason"])
     write_table(rejected, CSVS / dataset / "rejected.csv")
-    check_share(dataset, counts, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
-    lost = [
+    lost = [(dataset, reason) for reason in rejected["reason"]]
+    lost += [
         (f"{dataset} {classes.get(label) or label}", reason)
         for label, reason in zip(rejected["label"], rejected["reason"], strict=True)
         if (classes.get(label) or label) in emotions
     ]
-    kept = Counter(f"{dataset} {label}" for label in merged["label"])
-    check_groups(kept, lost, limit, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
+    kept = Counter(f"{dataset} {label}" for label in merged["label"]) + Counter({dataset: len(merged)})
+    check_share(kept, lost, settings.limits.max_rejected, CSVS / dataset / "rejected.csv", NOT_DAMAGE)
     check_splits(merged, emotions, dataset, people)
     for label, faces in merged.groupby("label"):
         write_table(faces, CSVS / dataset / f"{label}.csv")
@@ -150,33 +145,21 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     listed = Path("data/exclude") / f"{dataset}.txt"
     lines = cleaning.read_exclusions(listed)
     try:
-        removed = cleaning.excluded(lines, table["id"], table["path"], unused_pictures(dataset))
+        gone = [*read_table(ARRAYS / dataset / "rejected.csv")["path"], *DATASETS[dataset].photos("id")["id"]]
+        removed = cleaning.excluded(lines, table["id"], table["path"], gone)
     except UserError as error:
         raise UserError(f"{listed}: {error}") from None
     reasons[removed] = "removed by hand"
-    # The tables list the rows of each array in their order.
-    arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
-    digest = pd.Series(list(cleaning.digests(itertools.chain.from_iterable(arrays))), index=table.index, dtype=object)
+    digest = pd.Series(list(cleaning.digests(pictures_of(dataset, table))), index=table.index, dtype=object)
     reasons[(reasons == "") & (digest == "")] = "constant picture"
     if remove_duplicates:
         rest = reasons == ""
         reasons[rest] = cleaning.duplicate_reasons(table[rest], digest[rest])
-    unused = table["label"].map(lambda label: classes[label] is None).astype(bool)
-    nobody = table["label"] == ""
-    reasons[(reasons == "") & nobody] = "no majority of annotators"
-    strange = ~table["label"].map(lambda label: classes[label] is not None or understood(label)).astype(bool)
+    of_label = {label: "" if emotion else NOT_USED for label, emotion in classes.items()}
     if DATASETS[dataset].manifest:
-        reasons[(reasons == "") & strange] = NOT_UNDERSTOOD
-    reasons[(reasons == "") & unused] = NOT_USED
-    return reasons
-
-
-def unused_pictures(dataset: str) -> Iterator[str]:
-    """Ids and paths of pictures that an earlier stage rejected."""
-    yield from read_table(ARRAYS / dataset / "rejected.csv")["path"]
-    if manifest := DATASETS[dataset].manifest:
-        for path in sorted(manifest.glob("*_*.csv")):
-            yield from read_table(path)["id"]
+        of_label |= {label: NOT_UNDERSTOOD for label in classes if not classes[label] and not understood(label)}
+    of_label[""] = "no majority of annotators"
+    return reasons.where(reasons != "", table["label"].map(of_label))
 
 
 def without_near_duplicates(
@@ -214,7 +197,7 @@ def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable:
     rejected = {"resize": len(unreadable), "index": int((reasons != "").sum())}
     found = len(table) + len(unreadable)
     if manifest := DATASETS[dataset].manifest:
-        photos = pd.concat([read_table(path)[["id", "archive", "path"]] for path in sorted(manifest.glob("*_*.csv"))])
+        photos = DATASETS[dataset].photos("id", "archive", "path")
         places = (photos["archive"] + "/" + photos["path"]).str.strip("/")
         cropped = photos["id"].isin(table["id"]) | places.isin(unreadable["path"])
         rejected |= {"rename": len(read_table(manifest / "rejected.csv")), "crop": int((~cropped).sum())}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stages.datasets.splits import EXTRA
+from stages.datasets.columns import EXTRA
 from stages.files.metrics import write_metrics
 from stages.network import model
 from stages.network.backend import deterministic, keras, use_threads

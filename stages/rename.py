@@ -8,13 +8,13 @@ Run: python -m stages.rename
 
 import operator
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 from tqdm import tqdm
 
 from stages.datasets import aihub_photos, class_folders, completeness
+from stages.datasets.aihub import parse_key
 from stages.datasets.manifest import COLUMNS, Photos
 from stages.files import archives
 from stages.files.archives import Entry
@@ -22,7 +22,7 @@ from stages.files.formats import is_picture, refuse_closed
 from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
-from stages.runtime.limits import account, check_groups, check_share
+from stages.runtime.limits import account, check_share
 
 MANIFEST = Path("data/manifest")
 NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
@@ -37,7 +37,8 @@ def main() -> None:
     completeness.check_archives(
         root, [entry for entry in pictures if entry.size <= max_bytes], settings.limits.max_rejected
     )
-    if not pictures or aihub_photos.is_download(pictures):
+    # One name of AI-Hub 82, however damaged, is enough.
+    if not pictures or any(parse_key(PurePosixPath(entry.path).name) for entry in pictures):
         listed = "label records"
         label_files = [entry for entry in entries if entry.path.lower().endswith(".json")]
         photos = aihub_photos.read_photos(
@@ -50,11 +51,9 @@ def main() -> None:
     completeness.check_table(photos, settings.limits.max_without_photo)
     if not photos.kept:
         raise UserError(nothing_found(root, photos))
-    reasons = [rejected.reason for rejected in photos.rejected]
-    counts = account("photos", len(pictures), photos.kept, reasons)
+    account("photos", len(pictures), photos.kept, [rejected.reason for rejected in photos.rejected])
     if photos.labels:
-        outcomes = (f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items())
-        print(f"{listed}: " + ", ".join(outcomes))
+        print(f"{listed}: " + ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in photos.labels.items()))
     for (split, emotion), rows in photos.rows.items():
         # In the order of the archives, so that crop reads a disk from front to back.
         rows.sort(key=operator.itemgetter(*map(COLUMNS.index, ("archive", "number", "path"))))
@@ -62,15 +61,11 @@ def main() -> None:
     rejected = [(lost.archive, lost.path, lost.reason, lost.detail) for lost in photos.rejected]
     write_table(pd.DataFrame(rejected, columns=["archive", "path", "reason", "detail"]), MANIFEST / "rejected.csv")
     write_table(pd.DataFrame(photos.labels.items(), columns=["outcome", "records"]), MANIFEST / "labels.csv")
-    check(photos, counts, emotions, settings.limits)
+    check(photos, emotions, settings.limits)
 
 
 def find_files(root: Path) -> list[Entry]:
-    """All files below `root`.
-
-    Raises:
-        UserError: nothing is there, or an archive cannot be looked into, which may hold thousands of photos.
-    """
+    """All files below `root`; stops if nothing is there or an archive cannot be looked into: it may hold thousands."""
     try:
         entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:
@@ -96,13 +91,13 @@ def nothing_found(root: Path, photos: Photos) -> str:
     )
 
 
-def check(photos: Photos, counts: dict[str, Any], emotions: dict[str, str], limits: params.Limits) -> None:
+def check(photos: Photos, emotions: dict[str, str], limits: params.Limits) -> None:
     """Stop before hours of cropping if too much is missing, of all photos or of one split and emotion."""
-    rejected, limit = MANIFEST / "rejected.csv", limits.max_rejected
-    check_share("photos", counts, limit, rejected, NOT_DAMAGE)
-    groups = [(f"{lost.split} {lost.emotion}" if lost.emotion else "", lost.reason) for lost in photos.rejected]
+    limit = limits.max_rejected
     kept = {f"{split} {emotion}": len(rows) for (split, emotion), rows in photos.rows.items()}
-    check_groups(kept, groups, limit, rejected, NOT_DAMAGE)
+    lost = [("photos", rejected.reason) for rejected in photos.rejected]
+    lost += [(f"{gone.split} {gone.emotion}" if gone.emotion else "", gone.reason) for gone in photos.rejected]
+    check_share(kept | {"photos": photos.kept}, lost, limit, MANIFEST / "rejected.csv", NOT_DAMAGE)
     completeness.check_labels(photos, emotions, limit)
     completeness.check_photos(photos, limits.max_without_photo)
     # With a limit of 1 the user goes on whatever is missing.

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.catalog import MODELS, titled
+from stages.datasets.columns import INFLATED, people_known
 from stages.datasets.counts import counts, splits
-from stages.datasets.unnamed import INFLATED, people_known
 from stages.figures import charts, page, study_table
 from stages.figures.changes import changes
 from stages.figures.results import by_model, read_evaluation, read_figures

@@ -11,6 +11,7 @@ import argparse
 import functools
 import importlib
 import itertools
+import math
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.datasets.catalog import DATASETS, check_listed
-from stages.datasets.picture import Picture, as_square
+from stages.datasets.picture import Picture
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.arrays import ArrayWriter
@@ -29,7 +30,7 @@ from stages.files.images import BadPictureError, network_picture, resize
 from stages.files.tables import write_table
 from stages.runtime import engine, params
 from stages.runtime.errors import run
-from stages.runtime.limits import account, check_groups, check_share
+from stages.runtime.limits import account, check_share
 
 ARRAYS = Path("data/arrays")
 NOT_DAMAGE = ("face found twice",)  # an archive beside what was unpacked from it
@@ -48,23 +49,18 @@ def main() -> None:
     faces: list[Picture] = list(reader.find_pictures(root, list(settings.emotions)))
     # The label, too, so that the Korean crops are read archive by archive.
     faces.sort(key=lambda face: (known.splits.index(face.split), face.label, face.id))
-    kept, rejected = write_arrays(
-        ARRAYS / dataset,
-        known.splits,
-        faces,
-        functools.partial(grey_squares, root=root, image=settings.image),
-        settings.image.size,
-        settings.runtime,
-    )
-    write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), ARRAYS / dataset / "rejected.csv")
-    counts = account(f"{dataset} faces", len(faces), sum(kept.values()), [reason for _, _, reason in rejected])
-    limit, table = settings.limits.max_rejected, ARRAYS / dataset / "rejected.csv"
-    check_share(f"{dataset} faces", counts, limit, table, NOT_DAMAGE)
-    split = {face.path: face.split for face in faces}
-    lost = [(f"{dataset} {split[path]} {label}" if label else "", reason) for path, label, reason in rejected]
-    found = Counter(f"{dataset} {face.split} {face.label}" for face in faces)
+    squares = functools.partial(grey_squares, root=root, image=settings.image)
+    size = settings.image.size
+    kept, rejected = write_arrays(ARRAYS / dataset, known.splits, faces, squares, size, settings.runtime)
+    table = ARRAYS / dataset / "rejected.csv"
+    write_table(pd.DataFrame(rejected, columns=["path", "label", "reason"]), table)
+    name, split = f"{dataset} faces", {face.path: face.split for face in faces}
+    account(name, len(faces), kept, [reason for _, _, reason in rejected])
+    lost = [(name, reason) for _, _, reason in rejected]
+    lost += [(f"{dataset} {split[path]} {label}" if label else "", reason) for path, label, reason in rejected]
+    found = Counter(f"{dataset} {face.split} {face.label}" for face in faces) + Counter({name: len(faces)})
     gone = Counter(group for group, _ in lost)
-    check_groups(found - gone, lost, limit, table, NOT_DAMAGE)
+    check_share(found - gone, lost, settings.limits.max_rejected, table, NOT_DAMAGE)
 
 
 def write_arrays(
@@ -74,10 +70,8 @@ def write_arrays(
     grey_squares: functools.partial[list[np.ndarray | str]],
     size: int,
     runtime: params.Runtime,
-) -> tuple[dict[str, int], list[tuple[str, str, str]]]:
-    """Write array and table of each split; return the number kept of each, and rejected (path, label, reason)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept: dict[str, int] = {}
+) -> tuple[int, list[tuple[str, str, str]]]:
+    """Write array and table of each split; return the number kept, and rejected (path, label, reason)."""
     rejected: list[tuple[str, str, str]] = []
     seen: set[str] = set()
     for split in splits:
@@ -97,8 +91,7 @@ def write_arrays(
                     seen.add(face.id)
                     rows.append((array.append(picture), face.id, face.path, face.label))
         write_table(pd.DataFrame(rows, columns=["row", "id", "path", "label"]), folder / f"{split}.csv")
-        kept[split] = len(rows)
-    return kept, rejected
+    return len(seen), rejected
 
 
 def grey_squares(sources: list[Entry | bytes], root: Path, image: params.Image) -> list[np.ndarray | str]:
@@ -114,21 +107,18 @@ def grey_squares(sources: list[Entry | bytes], root: Path, image: params.Image) 
 
 
 def grey_square(source: Entry | bytes, root: Path, image: params.Image) -> np.ndarray:
-    """One source as a grey square, uint8 (size, size).
-
-    Raises:
-        BadPictureError: it is not a whole picture, or not square.
-    """
+    """One source as a grey square, uint8 (size, size); BadPictureError if it is not a whole picture, or not square."""
     if isinstance(source, bytes):
         if not source:
             raise BadPictureError("not 48 x 48 pixel values")
-        return resize(as_square(source), image.size)
+        side = math.isqrt(len(source))
+        return resize(np.frombuffer(source, np.uint8).reshape(side, side), image.size)
     if source.problem:
         raise BadPictureError(source.problem)
     if source.size > image.max_megabytes * 1e6:
         raise BadPictureError("too many bytes")
     try:
-        data = archives.read(root, source.archive, source.number, source.path)
+        data = archives.read(root, source)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
     return network_picture(data, image.size, image.max_megapixels)

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.manifest import boxes_of, read_photo
-from stages.datasets.splits import OFFICIAL
 from stages.faces.box import Box
 from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.figures.contact_sheet import Section, Tile, write_sheet

@@ -37,7 +37,8 @@ DAMAGED = {
 def test_damaged_names_are_understood(name: str) -> None:
     background = BACKGROUND.replace("&", "_") if "&" not in name else BACKGROUND
     session = "20201207001407-002"
-    assert parse_name(name) == Name(PERSON, "female", 20, "분노", background, session, f"{PERSON}_{session}-001")
+    assert parse_name(name) == Name(f"{PERSON}_{session}-001", "female", 20, "분노", background)
+    assert (parse_name(name).person, parse_name(name).session) == (PERSON, session)  # type: ignore[union-attr]
 
 
 def test_the_id_depends_on_person_and_photo_only() -> None:

@@ -18,10 +18,6 @@ def places(root: Path) -> list[str]:
     return [entry.place for entry in archives.walk(root)]
 
 
-def read(root: Path, entry: archives.Entry) -> bytes:
-    return archives.read(root, entry.archive, entry.number, entry.path)
-
-
 @pytest.mark.parametrize(
     ("raw", "flag"),
     [(NAME.encode("cp949"), 0), (NAME.encode(), 0), (NAME.encode(), 0x800)],
@@ -31,7 +27,7 @@ def test_names_in_archives(tmp_path: Path, raw: bytes, flag: int) -> None:
     write_raw_zip(tmp_path / "a.zip", [(raw, b"photo")], flag)
     (entry,) = archives.walk(tmp_path)
     assert (entry.archive, entry.path, entry.place, entry.size) == ("a.zip", NAME, f"a.zip/{NAME}", 5)
-    assert read(tmp_path, entry) == b"photo"
+    assert archives.read(tmp_path, entry) == b"photo"
 
 
 def test_nfd_name_stays_as_it_is_in_the_archive(tmp_path: Path) -> None:
@@ -44,7 +40,7 @@ def test_name_in_no_known_encoding_is_still_listed(tmp_path: Path) -> None:
     write_raw_zip(tmp_path / "a.zip", [(b"\xff\xff\x80.jpg", b"x")])
     (entry,) = archives.walk(tmp_path)
     assert entry.path.endswith(".jpg")
-    assert read(tmp_path, entry) == b"x"
+    assert archives.read(tmp_path, entry) == b"x"
 
 
 def test_backslashes_part_folders(tmp_path: Path) -> None:
@@ -63,7 +59,7 @@ def test_nested_layout_folders_and_archives(tmp_path: Path) -> None:
         f"01.데이터/1.Training/EMOIMG_기쁨_TRAIN_01/{NAME}",
         f"01.데이터/2.Validation/원천데이터_0114_add/[원천]EMOIMG_기쁨_VALID.zip/inner/{NAME}",
     ]
-    assert [read(tmp_path, entry) for entry in entries] == [b"22", b"1"]
+    assert [archives.read(tmp_path, entry) for entry in entries] == [b"22", b"1"]
     assert [archives.checksum(tmp_path, entry) for entry in entries] == [zipfile.crc32(b"22"), zipfile.crc32(b"1")]
 
 
@@ -71,10 +67,10 @@ def test_root_is_one_archive_or_one_file(tmp_path: Path) -> None:
     path = write_cp949_zip(tmp_path / "A.ZIP", {"a.jpg": b"1", "b.jpg": b"2"})
     entries = list(archives.walk(path))
     assert [(e.archive, e.number, e.place) for e in entries] == [("", 0, "a.jpg"), ("", 1, "b.jpg")]
-    assert [read(path, e) for e in entries] == [b"1", b"2"]
+    assert [archives.read(path, e) for e in entries] == [b"1", b"2"]
     (tmp_path / "fer2013.csv").write_bytes(b"csv")
     (entry,) = archives.walk(tmp_path / "fer2013.csv")
-    assert (entry.place, read(tmp_path / "fer2013.csv", entry)) == ("fer2013.csv", b"csv")
+    assert (entry.place, archives.read(tmp_path / "fer2013.csv", entry)) == ("fer2013.csv", b"csv")
     assert archives.checksum(tmp_path / "fer2013.csv", entry) == zipfile.crc32(b"csv")
 
 
@@ -111,7 +107,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         ("b.zip", "cannot be opened: not a file"),
     ]
     with pytest.raises(OSError, match="not a file"):
-        archives.read(tmp_path, "", -1, "a.jpg")
+        archives.read(tmp_path, next(archives.walk(tmp_path)))
 
 
 def test_folder_that_cannot_be_listed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +189,7 @@ def test_damaged_member_fails_in_one_way(tmp_path: Path, damage: object) -> None
     (entry,) = archives.walk(tmp_path)
     assert entry.problem == ("encrypted in its archive" if damage is encrypt else "")
     with pytest.raises(zipfile.BadZipFile):
-        read(tmp_path, entry)
+        archives.read(tmp_path, entry)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -205,7 +201,7 @@ def test_member_whose_packed_bytes_are_damaged(tmp_path: Path, method: int) -> N
     data[50:80] = b"\xff" * 30
     path.write_bytes(data)
     with pytest.raises(zipfile.BadZipFile):
-        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+        archives.read(tmp_path, *archives.walk(tmp_path))
 
 
 def test_member_whose_name_is_damaged_before_its_bytes(tmp_path: Path) -> None:
@@ -215,9 +211,9 @@ def test_member_whose_name_is_damaged_before_its_bytes(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[30:33] = b"\xff" * 3
     path.write_bytes(data)
-    for read_member in (archives.read, lambda root, *_: archives.head(root, *archives.walk(root))):
+    for read_member in (archives.read, archives.head):
         with pytest.raises(zipfile.BadZipFile):
-            read_member(tmp_path, "a.zip", 0, "기쁨.jpg")
+            read_member(tmp_path, *archives.walk(tmp_path))
 
 
 def test_a_disk_that_fails_is_no_damaged_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,22 +224,23 @@ def test_a_disk_that_fails_is_no_damaged_member(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
     with pytest.raises(OSError, match="Input/output error"):
-        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+        archives.read(tmp_path, *archives.walk(tmp_path))
 
 
 def test_member_that_is_no_longer_there(tmp_path: Path) -> None:
     write_cp949_zip(tmp_path / "a.zip", {"a.jpg": b"content"})
     with pytest.raises(zipfile.BadZipFile):
-        archives.read(tmp_path, "a.zip", 7, "h.jpg")
+        archives.read(tmp_path, archives.Entry("a.zip", 7, "h.jpg", 7, 0))
 
 
 def test_archive_that_is_written_anew_is_opened_anew(tmp_path: Path) -> None:
     for data in (b"first", b"and second"):
         path = write_cp949_zip(tmp_path / "a.zip", {"a.jpg": data})
-        assert archives.read(tmp_path, "a.zip", 0, "a.jpg") == data
+        assert archives.read(tmp_path, *archives.walk(tmp_path)) == data
+    (entry,) = archives.walk(tmp_path)
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        archives.read(tmp_path, "a.zip", 0, "a.jpg")
+        archives.read(tmp_path, entry)
 
 
 def test_files_that_macos_adds_are_left_out(tmp_path: Path) -> None:
@@ -255,7 +252,7 @@ def test_files_that_macos_adds_are_left_out(tmp_path: Path) -> None:
 
 def test_entries_of_the_same_name_are_two(tmp_path: Path) -> None:
     write_raw_zip(tmp_path / "a.zip", [(b"a.jpg", b"1"), (b"a.jpg", b"2")])
-    assert [read(tmp_path, entry) for entry in archives.walk(tmp_path)] == [b"1", b"2"]
+    assert [archives.read(tmp_path, entry) for entry in archives.walk(tmp_path)] == [b"1", b"2"]
 
 
 def test_order_and_raw_files_stay(tmp_path: Path) -> None:
@@ -265,7 +262,7 @@ def test_order_and_raw_files_stay(tmp_path: Path) -> None:
     write_cp949_zip(tmp_path / "aa.zip", {"2.jpg": b"2", "1.jpg": b"1"})
     before = snapshot(tmp_path)
     for entry in archives.walk(tmp_path):
-        read(tmp_path, entry)
+        archives.read(tmp_path, entry)
     assert places(tmp_path) == ["a.jpg", "aa.zip/2.jpg", "aa.zip/1.jpg", "b.jpg", "c/a.jpg", "c/z.jpg"]
     assert snapshot(tmp_path) == before
 
@@ -277,7 +274,7 @@ def test_loose_name_that_is_no_unicode(tmp_path: Path) -> None:
         file.write(b"x")
     (entry,) = archives.walk(tmp_path)
     assert os.fsencode(entry.path) == NAME.encode("cp949")
-    assert read(tmp_path, entry) == b"x"
+    assert archives.read(tmp_path, entry) == b"x"
 
 
 def unicode_path(raw: bytes, name: str) -> bytes:

@@ -54,8 +54,7 @@ def test_missing_table_says_what_to_do(place) -> None:
 
 
 def test_account(capsys) -> None:
-    result = account("photos", 4, 1, ["too small", "broken", "too small"])
-    assert result == {"found": 4, "kept": 1, "rejected": {"broken": 1, "too small": 2}}
+    account("photos", 4, 1, ["too small", "broken", "too small"])
     assert capsys.readouterr().out == "photos: 4 found = 1 kept + 3 rejected\n  1 broken\n  2 too small\n"
 
 
@@ -65,17 +64,20 @@ def test_an_account_that_does_not_add_up_is_a_fault(found: int, kept: int) -> No
         account("photos", found, kept, ["a", "b", "c"])
 
 
-def test_too_many_rejected(capsys) -> None:
-    counts_ = account("photos", 10, 6, ["broken", "not used", "not used", "small"])
+def test_too_many_rejected() -> None:
+    kept = {"photos": 6}
+    lost = [("photos", reason) for reason in ("broken", "not used", "not used", "small")] + [("", "broken")]
     listed = Path("data/rejected.csv")
-    check_share("photos", counts_, 0.25, listed, ["not used"])  # 2 of 8
+    check_share(kept, lost, 0.25, listed, ["not used"])  # 2 of 8
     with pytest.raises(UserError) as caught:
-        check_share("photos", counts_, 0.24, listed, ["not used"])
+        check_share(kept, lost, 0.24, listed, ["not used"])
     assert str(caught.value).startswith("photos: 2 of 8 rejected, 1 of them for the reason 'broken'; ")
     assert "limits.max_rejected in params.yaml allows 24%. Look at data/rejected.csv, " in str(caught.value)
     with pytest.raises(UserError, match=r"4 of 10 rejected, 2 of them for the reason 'not used'"):
-        check_share("photos", counts_, 0.39, listed)
-    check_share("none", account("none", 0, 0, []), 0, listed)
+        check_share(kept, lost, 0.39, listed)
+    with pytest.raises(UserError, match=r"training sad: 1 of 1 rejected"):
+        check_share(kept, [*lost, ("training sad", "broken")], 0.5, listed)
+    check_share({"none": 0}, [], 0, listed)
 
 
 def test_metrics_file(place) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 from samples import noise
 
 from stages.datasets.cleaning import near_duplicate_groups, thumbnails
-from stages.datasets.unnamed import people_known
+from stages.datasets.columns import people_known
 
 
 def groups(*pictures: np.ndarray, correlation: float = 0.93) -> list[str]:

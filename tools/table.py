@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS, MODELS, titled
+from stages.datasets.columns import INFLATED, people_known
 from stages.datasets.counts import counts, splits
-from stages.datasets.unnamed import INFLATED, people_known
 from stages.figures.results import by_model, read_evaluation
 from stages.files.tables import read_table
 from stages.runtime import params

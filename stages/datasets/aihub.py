@@ -8,12 +8,15 @@ import codecs
 import hashlib
 import itertools
 import re
+import sys
 import unicodedata
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stages.datasets.annotators import EMOTIONS
+from stages.files.archives import decodings
 
 BACKGROUNDS = (
     "공공시설&종교&의료시설",
@@ -53,13 +56,21 @@ GENDERS = {"남": "male", "여": "female"}
 class Name:
     """What a file name of AI-Hub 82 says about its photo."""
 
-    person: str  # 64 hex digits
+    key: str  # person_YYYYMMDDhhmmss-bbb-nnn, the same in a photo's and a label record's name
     gender: str  # male, female
     age: int  # decade: 20 is 20 to 29
     emotion: str  # the uploader's, in Korean
     background: str  # in Korean
-    session: str  # YYYYMMDDhhmmss-bbb
-    key: str  # person_YYYYMMDDhhmmss-bbb-nnn, the same in a photo's and a label record's name
+
+    @property
+    def person(self) -> str:
+        """64 hex digits."""
+        return self.key.partition("_")[0]
+
+    @property
+    def session(self) -> str:
+        """YYYYMMDDhhmmss-bbb."""
+        return self.key.partition("_")[2].rpartition("-")[0]
 
     @property
     def id(self) -> str:
@@ -73,15 +84,9 @@ def parse_name(name: str) -> Name | None:
         match = NAME.fullmatch(unicodedata.normalize("NFC", candidate))
         # Two code pages may agree in the short words and not in the long one.
         if match and (candidate == name or re.sub("[/_]", "&", match["background"]) in BACKGROUNDS):
-            return Name(
-                match["person"].lower(),
-                GENDERS[match["gender"]],
-                int(match["age"]),
-                match["emotion"],
-                match["background"],
-                f"{match['time']}-{match['place']}",
-                _key(match),
-            )
+            # The same few words, hundreds of thousands of times.
+            emotion, background = map(sys.intern, match.group("emotion", "background"))
+            return Name(_key(match), GENDERS[match["gender"]], int(match["age"]), emotion, background)
     return None
 
 
@@ -100,7 +105,7 @@ def _candidates(name: str) -> Iterator[str]:
     if name.isascii():
         # As browsers write it, %B1%E2, and as Info-ZIP does, #Uae30.
         yield re.sub(r"#U([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), name, flags=re.IGNORECASE)
-        yield from _decodings(urllib.parse.unquote_to_bytes(name))
+        yield from decodings(urllib.parse.unquote_to_bytes(name), "cp949", "utf-8")
         return
     # Bytes that are not UTF-8 reach Python as lone surrogates. macOS takes mojibake apart as well: "é" becomes "e" and
     # an accent.
@@ -108,19 +113,8 @@ def _candidates(name: str) -> Iterator[str]:
     for (encoding, errors), form in itertools.product(
         readings, dict.fromkeys((name, unicodedata.normalize("NFC", name)))
     ):
-        try:
-            raw = form.encode(encoding, errors)
-        except UnicodeError:
-            continue
-        yield from _decodings(raw)
-
-
-def _decodings(raw: bytes) -> Iterator[str]:
-    for encoding in ("cp949", "utf-8"):
-        try:
-            yield raw.decode(encoding)
-        except UnicodeError:
-            continue
+        with suppress(UnicodeError):
+            yield from decodings(form.encode(encoding, errors), "cp949", "utf-8")
 
 
 def _as_byte(error: UnicodeError) -> tuple[bytes, int]:

@@ -10,18 +10,13 @@ from tqdm import tqdm
 
 from stages.datasets.aihub import Name, emotion_of, parse_key, parse_name, split_of
 from stages.datasets.annotators import ANNOTATORS, SIDES
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.labels import Record, collect_records
-from stages.datasets.manifest import COLUMNS, Photos, Rejected
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.manifest import Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
 from stages.runtime.errors import UserError
-
-
-def is_download(pictures: Iterable[Entry]) -> bool:
-    """Whether any of the pictures has a name of AI-Hub 82, however damaged."""
-    return any(parse_key(PurePosixPath(entry.path).name) for entry in pictures)
 
 
 def read_photos(
@@ -34,13 +29,8 @@ def read_photos(
 ) -> Photos:
     """Find each photo's name, record, split and emotion.
 
-    Args:
-        root: the folder or archive of the download.
-        pictures: those of its files that are pictures.
-        label_files: those that end in .json.
-        emotions: English to Korean.
-        max_bytes: larger photos are rejected.
-        differing: what becomes of photos with two different label records: `stop` or `reject`.
+    `pictures` and `label_files` are entries of `root`; `emotions` are English to Korean. Photos of more than
+    `max_bytes` are rejected, and with `differing` as `reject`, not `stop`, those with two different label records.
 
     Raises:
         UserError: a label file is damaged, or two records differ and `differing` is `stop`.
@@ -61,8 +51,7 @@ def read_photos(
         name = parse_name(file)
         key = (name.key if name else parse_key(file)) or ""
         record = labels.records.get(key)
-        if name is None and record is not None:
-            name = record.name
+        name = name or record
         split = labels.splits.get(key) or split_of(f"{root.name}/{entry.place}") or ""
         reason, detail = _refusal(entry, name, english, max_bytes, seen)
         if not reason and key in labels.differing:
@@ -77,10 +66,8 @@ def read_photos(
     labelled = sum(sum(photos.column("labelled", *group)) for group in photos.rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
-    photos.expected = dict(
-        Counter(
-            (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
-        )
+    photos.expected = Counter(
+        (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
     )
     return photos
 
@@ -107,27 +94,13 @@ def _refusal(
 def _row(
     entry: Entry, crc: int, split: str, name: Name, record: Record | None, english: dict[str, str]
 ) -> tuple[Any, ...]:
-    """One photo with all that is known of it, by COLUMNS; labels in English where `english` has them."""
-    row: dict[str, Any] = {
-        "id": name.id,
-        "archive": entry.archive,
-        "number": entry.number,
-        "path": entry.path,
-        "size": entry.size,
-        "crc": f"{crc:08x}",
-        "official": split,
-        "person": sys.intern(name.person),
-        "session": name.session,
-        "gender": name.gender,
-        "age": name.age,
-        "background": sys.intern(name.background),
-        "uploader": english[name.emotion],
-        "labelled": record is not None,
-    }
+    """One photo with all that is known of it; labels in English where `english` has them."""
+    row = {column: getattr(name, column) for column in ("id", "session", "gender", "age", "background")}
+    row |= {"person": sys.intern(name.person), "uploader": english[name.emotion], "labelled": record is not None}
     if record is not None:
         row["uploader"] = english.get(record.uploader, record.uploader) or row["uploader"]
         row["professional"] = record.professional
         for annotator, label, box in zip(ANNOTATORS, record.annotators, record.boxes, strict=True):
             row[f"label_{annotator}"] = english.get(label, label)
             row |= {f"{side}_{annotator}": value for side, value in zip(SIDES, box or (), strict=False)}
-    return tuple(row.get(column, "") for column in COLUMNS)
+    return manifest_row(entry, crc, split, **row)

@@ -4,7 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.datasets.splits import OFFICIAL
+import pandas as pd
+
+from stages.datasets.columns import OFFICIAL
+from stages.files.tables import read_table
 from stages.runtime.errors import UserError
 
 
@@ -18,17 +21,16 @@ class Dataset(NamedTuple):
     pictures: Path | None = None  # where its reader finds the faces; without, where `data:` in params.yaml says
     manifest: Path | None = None  # folder in which `rename` says more of each photo and person
 
+    def photos(self, *columns: str) -> pd.DataFrame:
+        """These columns of the manifest, a row for each photo; no row without a manifest."""
+        tables = sorted(self.manifest.glob("*_*.csv")) if self.manifest else []
+        empty = pd.DataFrame(columns=columns, dtype=str)
+        return pd.concat([empty, *(read_table(table)[list(columns)] for table in tables)])
+
 
 DATASETS = {
-    "fer2013": Dataset("FER2013", "FER2013", ("train", "test"), unit="id"),
-    "korean": Dataset(
-        "Korean",
-        "Korean faces",
-        OFFICIAL,
-        unit="person",
-        pictures=Path("data/crops"),
-        manifest=Path("data/manifest"),
-    ),
+    "fer2013": Dataset("FER2013", "FER2013", ("train", "test"), "id"),
+    "korean": Dataset("Korean", "Korean faces", OFFICIAL, "person", Path("data/crops"), Path("data/manifest")),
 }
 
 

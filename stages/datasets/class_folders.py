@@ -7,8 +7,7 @@
 import csv
 import hashlib
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,8 +15,9 @@ from tqdm import tqdm
 
 from stages.datasets import emotion_words
 from stages.datasets.aihub import split_of
-from stages.datasets.manifest import COLUMNS, Photos, Rejected
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.columns import OFFICIAL
+from stages.datasets.emotion_words import as_typed
+from stages.datasets.manifest import COLUMNS, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -33,14 +33,10 @@ Row = dict[str, str]
 def read_photos(
     root: Path, pictures: Iterable[Entry], tables: Iterable[Entry], emotions: dict[str, str], max_bytes: float
 ) -> Photos:
-    """Find each photo's emotion, and its person if a table names people.
+    """Find each photo's emotion, and its person if one of the CSV files `tables` names people.
 
-    Args:
-        root: the folder or archive.
-        pictures: those of its files that are pictures.
-        tables: those that end in .csv.
-        emotions: English to Korean.
-        max_bytes: larger photos are rejected.
+    `pictures` and `tables` are entries of `root`; `emotions` are English to Korean; photos of more than `max_bytes` are
+    rejected.
 
     Raises:
         UserError: an emotion is misspelt; there are two tables; or the table is damaged or does not tell files apart.
@@ -89,7 +85,7 @@ def read_table(root: Path, files: Iterable[Entry]) -> list[Row]:
         head = text.partition("\n")[0]
         # Spreadsheets part columns by what their country does not write numbers with.
         reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count), skipinitialspace=True)
-        reader.fieldnames = [_word(name) for name in reader.fieldnames or ()]
+        reader.fieldnames = [as_typed(name) for name in reader.fieldnames or ()]
         if FILE in reader.fieldnames:
             found.append((entry.place, [{name: value or "" for name, value in row.items() if name} for row in reader]))
     if len(found) > 1:
@@ -129,26 +125,20 @@ def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> tuple[dict[st
 
 
 def _text(root: Path, entry: Entry) -> str:
-    data = archives.read(root, entry.archive, entry.number, entry.path)
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    for text in archives.decodings(archives.read(root, entry), "utf-8-sig", "cp949"):
+        return text
     raise UserError(f"{entry.place} is neither UTF-8 nor CP949 text; save it as UTF-8.")
 
 
-def _word(value: str) -> str:
-    return unicodedata.normalize("NFC", value).strip().lower()
-
-
 def _plain(path: str) -> str:
-    return re.sub(r"^(\./|/)+", "", _word(path.replace("\\", "/")))
+    return re.sub(r"^(\./|/)+", "", as_typed(path.replace("\\", "/")))
 
 
 def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[str, str]:
     """The emotion, in English, that the table or else the deepest folder names, and why it is none of `emotions`."""
-    words = [row[EMOTION]] if row and row.get(EMOTION) else list(_folders(entry))
+    # Of the folders and the archive around a picture, the deepest counts first.
+    folders = [part.removesuffix(".zip").removesuffix(".ZIP") for part in PurePosixPath(entry.place).parts[-2::-1]]
+    words = [row[EMOTION]] if row and row.get(EMOTION) else folders
     for word in words:
         for english, korean in emotions.items():
             if emotion_words.plain(word) in (emotion_words.plain(korean), emotion_words.plain(english)):
@@ -163,12 +153,6 @@ def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[s
                 f"{entry.place}: {word} is not one of the `emotions` in params.yaml. Is {near} meant? Correct it."
             )
     return "", NO_EMOTION
-
-
-def _folders(entry: Entry) -> Iterator[str]:
-    """The names of the folders and the archive around a picture, the deepest first."""
-    for part in reversed(PurePosixPath(entry.place).parts[:-1]):
-        yield part.removesuffix(".zip").removesuffix(".ZIP")
 
 
 def _refusal(entry: Entry, row: Row | None, table: bool, people: bool, max_bytes: float) -> str:
@@ -186,18 +170,9 @@ def _refusal(entry: Entry, row: Row | None, table: bool, people: bool, max_bytes
 
 def _manifest_row(entry: Entry, id_: str, crc: int, split: str, emotion: str, row: Row) -> tuple[Any, ...]:
     age = re.match(r"\d+", row.get("age", "").strip())
-    values: dict[str, Any] = {
-        "id": id_,
-        "archive": entry.archive,
-        "number": entry.number,
-        "path": entry.path,
-        "size": entry.size,
-        "crc": f"{crc:08x}",
-        "official": split,
-        "person": row.get(PERSON, "").strip(),
-        "gender": GENDERS.get(_word(row.get("gender", "")), ""),
-        "age": int(age[0]) // 10 * 10 if age else "",
-        "uploader": emotion,
-        "labelled": False,
-    }
-    return tuple(values.get(column, "") for column in COLUMNS)
+    gender = GENDERS.get(as_typed(row.get("gender", "")), "")
+    decade = int(age[0]) // 10 * 10 if age else ""
+    person = row.get(PERSON, "").strip()
+    return manifest_row(
+        entry, crc, split, id=id_, person=person, gender=gender, age=decade, uploader=emotion, labelled=False
+    )

@@ -18,8 +18,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from stages.datasets.splits import SPLITS
-from stages.datasets.unnamed import GROUP
+from stages.datasets.columns import GROUP, SPLITS
 from stages.runtime.errors import UserError
 
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
@@ -115,17 +114,18 @@ def thumbnails(pictures: Iterable[np.ndarray]) -> np.ndarray:
     return result
 
 
-def mirror_parts(thumbnail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mirror_parts(thumbnail: np.ndarray) -> np.ndarray:
     """Each thumbnail as the sum of an even part, its own mirror image, and an odd one, the negative of it.
 
-    Half of either, scaled so that the product of two is that of the whole parts; float32 (n, 128) each.
+    Half of either, scaled so that the product of two is that of the whole parts; float32 (2, n, 128).
     """
-    mirrored = thumbnail[:, :, ::-1]
-    even, odd = ((thumbnail + sign * mirrored)[:, :, : THUMBNAIL // 2] / np.sqrt(np.float32(2)) for sign in (1, -1))
-    return even.reshape(-1, THUMBNAIL**2 // 2), odd.reshape(-1, THUMBNAIL**2 // 2)
+    half = THUMBNAIL // 2
+    left, right = thumbnail[:, :, :half], thumbnail[:, :, : half - 1 : -1]
+    parts: np.ndarray = np.stack([left + right, left - right]) / np.sqrt(np.float32(2))
+    return parts.reshape(2, -1, THUMBNAIL * half)
 
 
-def likeness(some: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def likeness(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Correlation of each of `some` with each of `others`, both as `mirror_parts`, as they are or mirrored.
 
     The products of the parts add up to one and differ by the other, of which the higher counts; float32 (n, m).
@@ -143,12 +143,12 @@ def near_duplicate_reasons(split: pd.Series, thumbnail: np.ndarray, correlation:
     reasons = pd.Series("", index=split.index, dtype=object)
     parts = mirror_parts(thumbnail)
     for number, later in enumerate(SPLITS[1:], 1):
-        others = _rows(parts, np.flatnonzero(split == later))
+        others = parts[:, np.flatnonzero(split == later)]
         for earlier in SPLITS[:number]:
             here = np.flatnonzero(split == earlier)
             # In blocks, so that memory does not grow with the product of both numbers.
             for block in np.array_split(here, max(len(here) // BLOCK, 1)):
-                most = likeness(_rows(parts, block), others).max(axis=1, initial=-1)
+                most = likeness(parts[:, block], others).max(axis=1, initial=-1)
                 reasons.iloc[block[most > correlation]] = NEAR_DUPLICATE[later]
     return reasons
 
@@ -162,16 +162,12 @@ def near_duplicate_groups(ids: pd.Series, thumbnail: np.ndarray, correlation: fl
     parts = mirror_parts(thumbnail)
     pairs = [np.empty((0, 2), int)]
     for first in range(0, len(ids), BLOCK):
-        some = _rows(parts, slice(first, first + BLOCK))
         for second in range(first, len(ids), BLOCK):
-            alike = likeness(some, _rows(parts, slice(second, second + BLOCK))) > correlation
+            some, others = parts[:, first : first + BLOCK], parts[:, second : second + BLOCK]
+            alike = likeness(some, others) > correlation
             pairs.append(np.argwhere(alike) + np.array([first, second]))
     one, other = np.concatenate(pairs).T
     size = (len(ids), len(ids))
     _, group = connected_components(coo_matrix((np.ones(len(one), bool), (one, other)), size), directed=False)
     names = ids.groupby(group).min()
     return [f"{GROUP}{names[number]}" for number in group]
-
-
-def _rows(parts: tuple[np.ndarray, np.ndarray], rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
-    return parts[0][rows], parts[1][rows]

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages.datasets.annotators import EMOTIONS, UNDECIDED
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.manifest import Photos
-from stages.datasets.splits import OFFICIAL
 from stages.files import archives
 from stages.files.archives import Entry
+from stages.files.formats import first_of
 from stages.runtime.errors import UserError
-
-NAMED = 3  # archives in a sentence
 
 
 def check_archives(root: Path, photos: list[Entry], limit: float) -> None:
@@ -57,25 +56,14 @@ def check_labels(photos: Photos, emotions: Mapping[str, str], limit: float) -> N
 
 def check_photos(photos: Photos, limit: float) -> None:
     """Stop if more than the share `limit` of the label records of a split and emotion has no photo."""
-    for (split, emotion), expected in photos.expected.items():
-        missing = expected - sum(photos.column("labelled", split, emotion))
+    for group, expected in photos.expected.items():
+        missing = expected - sum(photos.column("labelled", *group))
         if missing > limit * expected:
-            places = sorted(
-                {
-                    archive or path.rpartition("/")[0] or "."
-                    for archive, path in zip(
-                        photos.column("archive", split, emotion), photos.column("path", split, emotion), strict=True
-                    )
-                }
-            )
-            more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-            lie = (
-                f"Its photos lie in {'; '.join(places[:NAMED])}{more}"
-                if places
-                else "No archive holds any of its photos"
-            )
+            found = zip(photos.column("archive", *group), photos.column("path", *group), strict=True)
+            places = sorted({archive or path.rpartition("/")[0] or "." for archive, path in found})
+            lie = f"Its photos lie in {first_of(places)}" if places else "No archive holds any of its photos"
             raise UserError(
-                f"{split} {emotion}: {missing:,} of {expected:,} label records have no photo; "
+                f"{' '.join(group)}: {missing:,} of {expected:,} label records have no photo; "
                 f"limits.max_without_photo in params.yaml allows {limit:.0%}. {lie}: the others of its "
                 "archives are missing or damaged. Fetch them, or raise the limit to go on with what is there."
             )

@@ -1,13 +1,13 @@
 """What each stage found, kept and rejected, counted from the tables that it wrote; and how many faces a split has."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from stages.datasets.catalog import DATASETS
-from stages.datasets.splits import SPLITS
-from stages.datasets.unnamed import people_known
+from stages.datasets.columns import SPLITS, people_known
 from stages.files.tables import read_table
 
 CROPS, CSVS = Path("data/crops"), Path("data/csvs")
@@ -47,8 +47,7 @@ def counts(dataset: str) -> list[Count]:
 
 def reasons(rejected: pd.DataFrame) -> list[tuple[str, int]]:
     """How often each reason occurs, the most frequent first."""
-    found = rejected["reason"].value_counts()
-    return sorted(((str(reason), int(count)) for reason, count in found.items()), key=lambda pair: (-pair[1], pair[0]))
+    return sorted(Counter(rejected["reason"]).items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def splits(dataset: str, emotions: list[str]) -> dict[str, dict[str, int]]:

@@ -22,6 +22,11 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 ALIKE = 0.75  # from this ratio of difflib on, an unknown word is taken for a misspelt one
 
 
+def as_typed(value: object) -> str:
+    """A word as it would be typed: whole syllables, no blanks around it, small letters; "" for none."""
+    return unicodedata.normalize("NFC", str(value or "")).strip().lower()
+
+
 def plain(word: str) -> str:
     """A word without what is written around it: numbers, brackets, blanks, capitals; "" if nothing else is there."""
     return re.sub(r"^[\W\d_]+|[\W\d_]+$", "", unicodedata.normalize("NFC", word)).lower()

@@ -72,31 +72,25 @@ def _placed(entry: Entry) -> Picture:
     """A picture with its split and class, by its folders, or the reason why it has none."""
     folders = PurePosixPath(entry.place).parts[:-1]
     places = [number for number, folder in enumerate(folders) if folder.lower() in SPLIT_OF]
-    split = label = ""
-    problem = entry.problem
+    split = label = problem = ""
     if not places:
-        problem = problem or NO_PLACE
+        problem = NO_PLACE
     else:
         split, classes = SPLIT_OF[folders[places[-1]].lower()], folders[places[-1] + 1 :]
-        known = _class(classes[0], entry.place) if classes else None
-        label = known or ""
-        if known is None:
-            problem = problem or NO_CLASS
+        label = (_class(classes[0], entry.place) if classes else None) or ""
+        if not label:
+            problem = NO_CLASS
         elif len(classes) > 1:
-            problem, label = problem or TOO_DEEP, ""
+            problem, label = TOO_DEEP, ""
         elif not is_read(entry):
-            problem = problem or FORMAT_NOT_READ
+            problem = FORMAT_NOT_READ
     array = "test" if split == "test" else "train"
     id_ = f"{split}/{label}/{PurePosixPath(entry.path).stem}"
-    return Picture(array, label, id_, entry.place, dataclasses.replace(entry, problem=problem))
+    return Picture(array, label, id_, entry.place, dataclasses.replace(entry, problem=entry.problem or problem))
 
 
 def _class(folder: str, place: str) -> str | None:
-    """The class that a folder stands for; `None` for one that is none.
-
-    Raises:
-        UserError: the name is nearly that of a class, or a number that is none.
-    """
+    """The class that a folder stands for; `None` for one that is none. A misspelt one stops it."""
     if folder.strip().isdecimal():
         if int(folder) < len(CLASSES):
             return CLASSES[int(folder)]

@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from stages.datasets.columns import OFFICIAL
 from stages.datasets.picture import Picture
-from stages.datasets.splits import OFFICIAL
 from stages.files import archives
-from stages.files.archives import Entry
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError
 
@@ -25,5 +25,4 @@ def find_pictures(root: Path, emotions: Sequence[str]) -> Iterator[Picture]:
         for row in table[table["crop"] != ""].itertuples():
             if (entry := members.get(str(row.crop))) is None:
                 raise UserError(f"{root / name}.zip lacks {row.crop}, listed in its table; run the crop stage again.")
-            source = Entry(f"{name}.zip", entry.number, entry.path, entry.size, entry.crc)
-            yield Picture(split, emotion, str(row.id), str(row.path), source)
+            yield Picture(split, emotion, str(row.id), str(row.path), replace(entry, archive=f"{name}.zip"))

@@ -4,16 +4,16 @@ A table has the columns array, row, id, path, label, person and split. A person'
 name alone, so adding data moves nobody.
 """
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stages.datasets.annotators import ANNOTATORS, majority
 from stages.datasets.catalog import DATASETS
 from stages.datasets.cleaning import near_duplicate_groups, share_of, thumbnails
-from stages.datasets.unnamed import INFLATED
+from stages.datasets.columns import INFLATED, SPLITS
 from stages.files.arrays import stream_array
 from stages.files.tables import read_table
 from stages.runtime.errors import UserError
@@ -28,20 +28,16 @@ def label_pictures(dataset: str, settings: Pictures) -> tuple[pd.DataFrame, dict
     Raises:
         UserError: `index.<dataset>.classes` in params.yaml has no line for a class.
     """
-    classes = settings.classes
     table = read_arrays(dataset).assign(person="")
-    if missing := set(table["label"]) - set(classes):
+    if missing := set(table["label"]) - set(settings.classes):
         raise UserError(f"params.yaml: index.{dataset}.classes has no line for {', '.join(sorted(missing))}.")
     folder = table["id"].str.partition("/")[0]
     # A third folder lies in the array train, and its ids say so; it is the validation split.
     place = folder.where((folder == "validation") & (table["array"] == "train"), table["array"])
     # All of train is then trained on.
     drawn = 0.0 if (place == "validation").any() else settings.validation
-    table["split"] = [
-        split if split in ("test", "validation") else split_by_share(share, drawn, 0)
-        for split, share in zip(place, shares(table["id"], settings.seed), strict=True)
-    ]
-    return table, classes
+    table["split"] = place.where(place.isin(SPLITS[1:]), drawn_split(table["id"], settings.seed, drawn, 0))
+    return table, settings.classes
 
 
 def label_people(dataset: str, settings: People, emotions: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str | None]]:
@@ -50,12 +46,9 @@ def label_people(dataset: str, settings: People, emotions: Sequence[str]) -> tup
     Raises:
         UserError: the annotators' labels are asked for, and they saw no photo of an emotion.
     """
-    official, validation, test = settings.split == "official", settings.validation, settings.test
+    official = settings.split == "official"
     annotators = [f"label_{annotator}" for annotator in ANNOTATORS]
-    # Of hundreds of thousands of rows, only what is needed.
-    columns = ["id", "official", "person", "uploader", *annotators]
-    manifest = DATASETS[dataset].manifest or Path()
-    photos = pd.concat([read_table(path)[columns] for path in sorted(manifest.glob("*_*.csv"))])
+    photos = DATASETS[dataset].photos("id", "official", "person", "uploader", *annotators)
     if settings.label == "majority":
         seen = set(photos.loc[(photos[annotators] != "").any(axis=1), "uploader"])
         if unseen := [emotion for emotion in emotions if emotion not in seen]:
@@ -65,19 +58,13 @@ def label_people(dataset: str, settings: People, emotions: Sequence[str]) -> tup
             )
     table = read_arrays(dataset).merge(photos, on="id", validate="one_to_one")
     if (table["person"] == "").all():
-        arrays = (stream_array(ARRAYS / dataset / f"{array}.npy") for array in table["array"].unique())
-        small = thumbnails(itertools.chain.from_iterable(arrays))
+        small = thumbnails(pictures_of(dataset, table))
         table["person"] = near_duplicate_groups(table["id"], small, settings.near_duplicate)
         print(f"{dataset}: {INFLATED}; {table['person'].nunique():,} groups of near-duplicates stay together")
-    if settings.label == "majority":
-        table["label"] = majority(table[annotators].to_numpy())
-    else:
-        table["label"] = table["uploader"]
-    people = shares(table["person"], settings.seed)
-    table["split"] = [
-        "test" if official and array == "validation" else split_by_share(share, validation, 0 if official else test)
-        for array, share in zip(table["array"], people, strict=True)
-    ]
+    table["label"] = majority(table[annotators].to_numpy()) if settings.label == "majority" else table["uploader"]
+    table["split"] = drawn_split(table["person"], settings.seed, settings.validation, 0 if official else settings.test)
+    if official:
+        table.loc[table["array"] == "validation", "split"] = "test"
     labels: set[str] = set(table["label"])
     return table, {label: label if label in emotions else None for label in labels}
 
@@ -89,12 +76,14 @@ def read_arrays(dataset: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def shares(units: pd.Series, seed: int) -> list[float]:
-    """`share_of` for each row."""
-    known = {unit: share_of(unit, seed) for unit in units.unique()}
-    return [known[unit] for unit in units]
+def pictures_of(dataset: str, table: pd.DataFrame) -> Iterator[np.ndarray]:
+    """The pictures of a table that has the rows of each array in their order, uint8 (size, size) each."""
+    for array in table["array"].unique():
+        yield from stream_array(ARRAYS / dataset / f"{array}.npy")
 
 
-def split_by_share(share: float, validation: float, test: float) -> str:
-    """The split of a person or picture: the first part of the shares is test, the next validation."""
-    return "test" if share < test else "validation" if share < test + validation else "train"
+def drawn_split(units: pd.Series, seed: int, validation: float, test: float) -> pd.Series:
+    """For each person or picture its split: the first part of the shares is test, the next validation."""
+    share = units.map({unit: share_of(unit, seed) for unit in units.unique()})
+    split = np.select([share < test, share < test + validation], ["test", "validation"], "train")
+    return pd.Series(split, units.index, object)

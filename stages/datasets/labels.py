@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from stages.datasets.aihub import Name, parse_name, split_of
 from stages.datasets.annotators import ANNOTATORS, SIDES, understood
+from stages.datasets.emotion_words import as_typed
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.archives import Entry
@@ -19,35 +19,16 @@ from stages.runtime.errors import UserError
 
 BEFORE_NAME = re.compile(r"^.*[/\\](?=[0-9a-f]{64}_)", re.IGNORECASE | re.DOTALL)
 LARGEST = 1e9  # no picture is so wide; neither infinity nor NaN is less
-NO_RECORDS = (
-    "{} is not a list of label records; fetch this label file again, or move it out of data.korean if it is none."
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One label record, the labels still in Korean."""
+class Record(Name):
+    """One label record: what its file name says, and the labels, still in Korean."""
 
-    key: str  # as aihub.Name.key
-    emotion: str  # this and the next three: the file name's
-    gender: str
-    age: int
-    background: str
     uploader: str
     professional: bool | None
     annotators: tuple[str, ...]  # labels of A, B, C; empty where missing
     boxes: tuple[Box | None, ...]  # face boxes of A, B, C; None where missing or not four numbers
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All labels."""
-        return self.uploader, *self.annotators
-
-    @property
-    def name(self) -> Name:
-        """What the file name says."""
-        person, _, session = self.key.partition("_")
-        return Name(person, self.gender, self.age, self.emotion, self.background, session.rpartition("-")[0], self.key)
 
 
 @dataclass(slots=True)
@@ -73,7 +54,7 @@ def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Label
     disputed: set[str] = set()
     for entry in files:
         try:
-            data = archives.read(root, entry.archive, entry.number, entry.path)
+            data = archives.read(root, entry)
         except zipfile.BadZipFile:
             problem = entry.problem or "damaged in its archive"
             raise UserError(f"{entry.place} is {problem}; fetch the archive again.") from None
@@ -91,7 +72,8 @@ def collect_records(root: Path, files: Iterable[Entry], used: set[str]) -> Label
                 labels.counts["repeated"] += 1
                 if known != record:
                     labels.differing[record.key] = entry.place
-            labels.counts["not_understood"] += known is record and not all(map(understood, record.words))
+            words = (record.uploader, *record.annotators)
+            labels.counts["not_understood"] += known is record and not all(map(understood, words))
             if split and labels.splits.setdefault(record.key, split) != split:
                 disputed.add(record.key)
     labels.splits |= dict.fromkeys(disputed, "")
@@ -111,42 +93,38 @@ def read_records(data: bytes, path: str) -> Iterator[Record | str]:
         if name is None:
             yield str(filename)
             continue
-        annotations = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
-        # A few words, hundreds of thousands of times.
+        said = [item.get(f"annot_{annotator}") for annotator in ANNOTATORS]
+        annotations = [annotation if isinstance(annotation, dict) else {} for annotation in said]
+        words = (item.get("faceExp_uploader"), *(annotation.get("faceExp") for annotation in annotations))
+        # The same few, hundreds of thousands of times.
+        uploader, *labels = (sys.intern(as_typed(word)) for word in words)
         yield Record(
-            name.key,
-            sys.intern(name.emotion),
-            name.gender,
-            name.age,
-            sys.intern(name.background),
-            _word(item.get("faceExp_uploader")),
-            {"전문인": True, "일반인": False}.get(_word(item.get("isProf"))),
-            tuple(_word(a.get("faceExp")) if isinstance(a, dict) else "" for a in annotations),
-            tuple(_box(a.get("boxes")) if isinstance(a, dict) else None for a in annotations),
+            *(name.key, name.gender, name.age, name.emotion, name.background),
+            uploader,
+            {"전문인": True, "일반인": False}.get(as_typed(item.get("isProf"))),
+            tuple(labels),
+            tuple(_box(annotation.get("boxes")) for annotation in annotations),
         )
 
 
-def _word(value: Any) -> str:
-    """A label as it would be typed: whole syllables, no blanks around it, small letters."""
-    return sys.intern(unicodedata.normalize("NFC", str(value or "")).strip().lower())
-
-
 def _parse(data: bytes, path: str) -> list[Any]:
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            records = json.loads(data.decode(encoding))
-        except UnicodeDecodeError:
-            continue
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path} is damaged at character {error.pos} of {len(data)} ({error.msg}); fetch this label file again."
-            ) from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
-            raise UserError(NO_RECORDS.format(path)) from None
-        if not isinstance(records, list):
-            raise UserError(NO_RECORDS.format(path))
-        return records
-    raise UserError(f"{path} is neither UTF-8 nor CP949 text; fetch this label file again.")
+    text = next(archives.decodings(data, "utf-8-sig", "cp949"), None)
+    if text is None:
+        raise UserError(f"{path} is neither UTF-8 nor CP949 text; fetch this label file again.")
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is damaged at character {error.pos} of {len(data)} ({error.msg}); fetch this label file again."
+        ) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists without end
+        records = None
+    if not isinstance(records, list):
+        raise UserError(
+            f"{path} is not a list of label records; fetch this label file again, or move it out of data.korean if it "
+            "is none."
+        )
+    return records
 
 
 def _box(value: Any) -> Box | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.datasets.annotators import ANNOTATORS, SIDES
-from stages.datasets.splits import OFFICIAL
+from stages.datasets.columns import OFFICIAL
 from stages.faces.box import Box
 from stages.files import archives
+from stages.files.archives import Entry
 from stages.files.images import BadPictureError
 
 COLUMNS = [
@@ -19,6 +20,13 @@ COLUMNS = [
     *(f"label_{annotator}" for annotator in ANNOTATORS),
     *(f"{side}_{annotator}" for annotator in ANNOTATORS for side in SIDES),
 ]
+
+
+def manifest_row(entry: Entry, crc: int, split: str, **known: Any) -> tuple[Any, ...]:
+    """The row of a photo, by COLUMNS; what is not `known` stays empty."""
+    place = {"archive": entry.archive, "number": entry.number, "path": entry.path, "size": entry.size}
+    row = place | {"crc": f"{crc:08x}", "official": split} | known
+    return tuple(row.get(column, "") for column in COLUMNS)
 
 
 class Rejected(NamedTuple):
@@ -62,11 +70,12 @@ class Photos:
 
 def read_photo(root: Path, photo: Mapping[Any, Any]) -> bytes:
     """A photo's bytes, if they still are those that its manifest row was written for."""
+    entry = Entry(photo["archive"], photo["number"], photo["path"], int(photo["size"]), int(photo["crc"], 16))
     try:
-        data = archives.read(root, photo["archive"], photo["number"], photo["path"])
+        data = archives.read(root, entry)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
-    if f"{zlib.crc32(data):08x}" != photo["crc"]:
+    if zlib.crc32(data) != entry.crc:
         raise BadPictureError("changed since rename ran")
     return data
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.cleaning import plain_id
-from stages.datasets.splits import SPLITS
+from stages.datasets.columns import SPLITS
 from stages.runtime.errors import UserError
 
 CLASSES = {  # FER2013's name for each of FER+'s columns

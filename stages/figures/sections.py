@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.datasets.catalog import MODELS, Dataset
+from stages.datasets.columns import people_known
 from stages.datasets.origin import drawn
-from stages.datasets.unnamed import people_known
 from stages.figures import charts, page
 from stages.figures.colours import BLUE, ORANGE, bgr
 from stages.files.arrays import open_array

@@ -13,10 +13,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, NoReturn
+from typing import IO, NoReturn
 
 from stages.runtime.errors import UserError
 from stages.runtime.replacing import replacing
@@ -55,18 +55,14 @@ def walk(root: Path) -> Iterator[Entry]:
     """
     for path in files(root):
         place = path.relative_to(root).as_posix() if path != root else ""
-        if _is_zip(path.name) and path.is_file():
+        if path.name.lower().endswith(".zip") and path.is_file():
             yield from _members(path, place)
         else:
             yield _loose(path, place or path.name)
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Yield the files below `root`, or `root` itself if it is one, as `walk` finds them, archives among them.
-
-    Raises:
-        UserError, OSError: as `walk`.
-    """
+    """Yield the files below `root`, or `root` itself if it is one, as `walk` finds them, archives among them."""
     if root.is_file():
         yield root
         return
@@ -106,36 +102,47 @@ def directory(path: Path) -> bytes:
         return file.read(size)
 
 
-def read(root: Path, archive: str, number: int, path: str) -> bytes:
-    """The bytes of one entry of `walk(root)`, named by its `archive`, `number` and `path`.
+@contextmanager
+def opened(root: Path, entry: Entry) -> Iterator[IO[bytes]]:
+    """The bytes of one entry of `walk(root)`, as a file that is read from front to back.
 
     Raises:
         OSError: a loose file or the archive cannot be opened, or is not a file.
         zipfile.BadZipFile: the member is damaged (its bytes do not have the CRC-32 that the archive holds), encrypted,
             packed in a way that Python does not know, larger than `LARGEST`, or no longer there.
     """
-    if number < 0:
-        loose = root / path if root.is_dir() else root
+    if entry.number < 0:
+        loose = root / entry.path if root.is_dir() else root
         # A pipe would be waited for, and a device has no end.
         if loose.exists() and not loose.is_file():
             raise OSError(errno.EINVAL, "not a file", str(loose))
-        return loose.read_bytes()
-    with failing_alike(), _open_member(root, archive, number) as member:
-        # With the size, Python unpacks no more than that; without, all there is, and only then cuts it off.
-        return member.read(_open(root / archive if archive else root).infolist()[number].file_size)
+        with open(loose, "rb") as file:
+            yield file
+        return
+    with failing_alike():
+        archive = _open(root / entry.archive if entry.archive else root)
+        info = archive.infolist()[entry.number]
+        if info.file_size > LARGEST:
+            raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
+        try:
+            member = archive.open(info)
+        except UnicodeDecodeError:  # of the name, which stands before the bytes once more
+            raise zipfile.BadZipFile("damaged header") from None
+        with member:
+            yield member
+
+
+def read(root: Path, entry: Entry) -> bytes:
+    """All bytes of an entry; raises what `opened` does."""
+    with opened(root, entry) as file:
+        # With the size, Python unpacks no more of a member than that; without, all there is, and only then cuts it off.
+        return file.read(entry.size if entry.number >= 0 else -1)
 
 
 def head(root: Path, entry: Entry, size: int = 512) -> bytes:
-    """The first `size` bytes of an entry, or all if it has fewer.
-
-    Raises:
-        OSError, zipfile.BadZipFile: as `read`.
-    """
-    if entry.number < 0:
-        with open(root / entry.path if root.is_dir() else root, "rb") as file:
-            return file.read(size)
-    with failing_alike(), _open_member(root, entry.archive, entry.number) as member:
-        return member.read(size)
+    """The first `size` bytes of an entry, or all if it has fewer; raises what `opened` does."""
+    with opened(root, entry) as file:
+        return file.read(size)
 
 
 @contextmanager
@@ -143,27 +150,27 @@ def text_lines(root: Path, entry: Entry) -> Iterator[io.TextIOWrapper]:
     """An entry as UTF-8 text, read line by line: memory does not grow with its size.
 
     Raises:
-        OSError, zipfile.BadZipFile, UnicodeDecodeError: as `read`, or it is not UTF-8 text.
+        OSError, zipfile.BadZipFile, UnicodeDecodeError: as `opened`, or it is not UTF-8 text.
     """
-    opened: BinaryIO | IO[bytes]
-    with failing_alike():
-        if entry.number < 0:
-            opened = open(root / entry.path if root.is_dir() else root, "rb")  # noqa: SIM115  closed below
-        else:
-            opened = _open_member(root, entry.archive, entry.number)
-        with opened, io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as lines:
-            yield lines
+    with opened(root, entry) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        yield lines
 
 
 def checksum(root: Path, entry: Entry) -> int:
     """The CRC-32 of an entry's bytes: from the archive's directory, or by reading a loose file."""
-    if entry.number >= 0:
-        return entry.crc
-    crc = 0
-    with open(root / entry.path if root.is_dir() else root, "rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
+    crc = entry.crc
+    if entry.number < 0:
+        with opened(root, entry) as file:
+            while block := file.read(1 << 20):
+                crc = zlib.crc32(block, crc)
     return crc
+
+
+def decodings(raw: bytes, *encodings: str) -> Iterator[str]:
+    """What the bytes say in each of the encodings in which they are text."""
+    for encoding in encodings:
+        with suppress(UnicodeDecodeError):
+            yield raw.decode(encoding)
 
 
 def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
@@ -207,29 +214,14 @@ def failing_alike() -> Iterator[None]:
 
 def _is_damaged(root: Path, entry: Entry) -> bool:
     try:
-        read(root, entry.archive, entry.number, entry.path)
+        read(root, entry)
     except zipfile.BadZipFile:
         return True
     return False
 
 
-def _open_member(root: Path, archive: str, number: int) -> IO[bytes]:
-    opened = _open(root / archive if archive else root)
-    info = opened.infolist()[number]
-    if info.file_size > LARGEST:
-        raise zipfile.BadZipFile(f"{info.file_size:,} bytes unpacked")
-    try:
-        return opened.open(info)
-    except UnicodeDecodeError:  # of the name, which stands before the bytes once more
-        raise zipfile.BadZipFile("damaged header") from None
-
-
 def _stop(error: OSError) -> NoReturn:
     raise error
-
-
-def _is_zip(name: str) -> bool:
-    return name.lower().endswith(".zip")
 
 
 def _loose(path: Path, place: str) -> Entry:
@@ -277,9 +269,7 @@ def _name(info: zipfile.ZipInfo) -> str:
     name = info.orig_filename.partition("\0")[0]
     if not info.flag_bits & 0x800:
         raw = name.encode("cp437")
-        name = _unicode_path(info.extra, raw) or next(
-            (decoded for encoding in ("utf-8", "cp949") if (decoded := _decoded(raw, encoding))), name
-        )
+        name = _unicode_path(info.extra, raw) or next(decodings(raw, "utf-8", "cp949"), name)
     # Old Windows programs write backslashes.
     return name.replace("\\", "/")
 
@@ -290,12 +280,5 @@ def _unicode_path(extra: bytes, raw: bytes) -> str:
         kind, size = struct.unpack("<HH", extra[:4])
         field, extra = extra[4 : 4 + size], extra[4 + size :]
         if kind == 0x7075 and len(field) > 5 and struct.unpack("<L", field[1:5])[0] == zlib.crc32(raw):
-            return _decoded(field[5:], "utf-8")
+            return next(decodings(field[5:], "utf-8"), "")
     return ""
-
-
-def _decoded(raw: bytes, encoding: str) -> str:
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError:
-        return ""

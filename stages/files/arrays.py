@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tokenize import TokenError
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -14,17 +13,17 @@ from stages.runtime.errors import reading
 from stages.runtime.replacing import replacing
 
 
-class ArrayWriter:
+class ArrayWriter(ExitStack):
     """Append grey pictures, uint8 (size, size), to one .npy file; memory does not grow with their number."""
 
     def __init__(self, path: Path, size: int) -> None:
         """Start a new file of pictures of `size` pixels."""
-        self.count = 0
-        self.size = size
-        self.stack = ExitStack()
-        beside = self.stack.enter_context(replacing(path))
-        self.file = self.stack.enter_context(open(beside, "wb"))  # noqa: SIM115  closed by the stack
+        super().__init__()
+        self.count, self.size = 0, size
+        beside = self.enter_context(replacing(path))
+        self.file = self.enter_context(open(beside, "wb"))  # noqa: SIM115  closed by the stack
         self._header()
+        self.callback(self._header)  # at the end, with the number of pictures
 
     def _header(self) -> None:
         # numpy pads the header so that the first axis may grow: it can be written again in place.
@@ -39,18 +38,6 @@ class ArrayWriter:
         self.file.write(picture.tobytes())
         self.count += 1
         return self.count - 1
-
-    def __enter__(self) -> "ArrayWriter":
-        """Return the writer."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Write down how many pictures there are, and close the file."""
-        if error is None:
-            self._header()
-        self.stack.__exit__(kind, error, trace)
 
 
 def open_array(path: Path) -> np.ndarray:

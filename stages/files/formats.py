@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from stages.files import archives
@@ -58,10 +58,15 @@ def refuse_closed(root: Path, entries: Iterable[Entry]) -> None:
         if not PIECE.fullmatch(entry.place) and (reason := _closed(root, entry, wholes)):
             reasons.setdefault(reason, []).append(entry.place)
     for reason, places in reasons.items():
-        more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
-        advice.append(f"{'; '.join(places[:NAMED])}{more} {reason}")
+        advice.append(f"{first_of(places)} {reason}")
     if advice:
         raise UserError(f"{'. '.join(advice)}. To go on without what is in there, move it out of {root}.")
+
+
+def first_of(places: Sequence[str]) -> str:
+    """The first of many places, for a sentence."""
+    more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
+    return "; ".join(places[:NAMED]) + more
 
 
 def _closed(root: Path, entry: Entry, wholes: set[str]) -> str:

@@ -14,18 +14,8 @@ ORIENTATION = 0x0112  # tag
 INTEGERS = (3, 4, 6, 8, 9)  # types of a tag's value that both Pillow and OpenCV understand in a TIFF
 HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)  # how it begins: ISO/IEC 23008-12
 Image.MAX_IMAGE_PIXELS = None  # ours, max_megapixels, may be higher than Pillow's limit
-REDUCED_COLOUR = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-REDUCED_GREY = {
-    1: cv2.IMREAD_GRAYSCALE,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
+# The flags for colour are these with IMREAD_COLOR's bit.
+SHRUNK = {1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
 
 
 class BadPictureError(Exception):
@@ -140,7 +130,7 @@ def decode(data: bytes, colour: bool, factor: int = 1) -> np.ndarray:
 def _decode(data: bytes, header: _Header, colour: bool, factor: int) -> np.ndarray:
     # OpenCV would take a turned TIFF's width for its height.
     while_decoding = factor if header.is_jpeg else 1
-    flags = (REDUCED_COLOUR if colour else REDUCED_GREY)[while_decoding] | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = SHRUNK[while_decoding] | (cv2.IMREAD_COLOR if colour else 0) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:

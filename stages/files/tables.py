@@ -22,12 +22,7 @@ def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
     with reading(path):
         # A carriage return may be part of a name.
         return pd.read_csv(
-            path,
-            encoding="utf-8",
-            encoding_errors="surrogateescape",
-            lineterminator="\n",
-            keep_default_na=False,
-            dtype=types,
+            path, encoding_errors="surrogateescape", lineterminator="\n", keep_default_na=False, dtype=types
         )
 
 

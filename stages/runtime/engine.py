@@ -114,14 +114,13 @@ def _is_frozen(process: BaseProcess) -> bool:
 
 def _end_with_parent() -> None:
     """Let this worker die with the process that started it: otherwise it would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+    if parent := multiprocessing.parent_process():
 
+        def exit_after() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
 
-def _exit_after(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
+        threading.Thread(target=exit_after, daemon=True).start()
 
 
 def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], runtime: Runtime) -> Iterator[Result]:
@@ -250,11 +249,7 @@ def _windowed(
 
 
 def _result(future: "Future[Result]", at_work: Callable[[], int], timeout: float) -> Result:
-    """The result of a batch, however long it takes, unless for `timeout` seconds nobody was at work.
-
-    Raises:
-        _NobodyAtWorkError: nobody was.
-    """
+    """The result of a batch, however long it takes, unless for `timeout` seconds nobody was at work."""
     seen = time.monotonic()
     while not wait([future], timeout=1).done:
         if at_work():

@@ -258,19 +258,14 @@ class Finetune(Recipe):
     frozen_batchnorm: bool
 
     @model_validator(mode="after")
-    def _batch(self) -> Self:
+    def _possible(self) -> Self:
         rehearsed = round(self.batch_size * self.rehearsal)  # as stages/transfer.py does
         if rehearsed == self.batch_size:
             raise ValueError("finetune.rehearsal leaves no Korean image in a batch; lower it")
         if self.rehearsal and not rehearsed:
             raise ValueError("finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0")
-        return self
-
-    @model_validator(mode="after")
-    def _fresh(self) -> Self:
-        if self.start == "scratch" and (
-            self.wise_ft or self.teacher_share or self.frozen_blocks or self.frozen_batchnorm
-        ):
+        transferred = self.wise_ft or self.teacher_share or self.frozen_blocks or self.frozen_batchnorm
+        if self.start == "scratch" and transferred:
             raise ValueError(
                 "with finetune.start scratch set finetune.wise_ft, finetune.teacher_share and finetune.frozen_blocks "
                 "to 0 and finetune.frozen_batchnorm to false"
@@ -371,16 +366,16 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 
 def load() -> Params:
-    """params.yaml of the current folder.
-
-    Raises:
-        UserError: the file is missing or not YAML, a key is missing or unknown, or a value is not what it may be.
-    """
+    """params.yaml of the current folder."""
     return read(FILE, Params)
 
 
 def read(file: Path, schema: type[Checked]) -> Checked:
-    """The values in a YAML file, checked by `schema`."""
+    """The values in a YAML file, checked by `schema`.
+
+    Raises:
+        UserError: the file is missing or not YAML, a key is missing or unknown, or a value is not what it may be.
+    """
     try:
         return parse(file.read_bytes(), str(file), schema)
     except FileNotFoundError:
