@@ -215,9 +215,10 @@ def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people
     """
     for split, emotion in itertools.product(SPLITS if people == 1 else SPLITS[1:], emotions):
         if not ((merged["split"] == split) & (merged["label"] == emotion)).any():
+            change = "lower" if split == "train" else "raise"
             raise UserError(
                 f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "
-                f"and raise the shares under index.{dataset} in params.yaml or add data."
+                f"and {change} the shares under index.{dataset} in params.yaml or add data."
             )
 
 

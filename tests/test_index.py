@@ -13,6 +13,7 @@ from stages import index
 from stages.datasets.cleaning import share_of
 from stages.files.arrays import ArrayWriter
 from stages.files.tables import read_table, write_table
+from stages.runtime.errors import UserError
 
 Run = Callable[..., str]
 
@@ -300,6 +301,14 @@ def test_a_class_cannot_vanish(run_stage: Run, set_params: Any) -> None:
     message = run_stage("index", "fer2013")
     assert message.startswith("error: fer2013 happy: 40 of ")
     assert " rejected, 40 of them for the reason 'cut off'; " in message
+
+
+@pytest.mark.parametrize(("split", "change"), [("train", "lower"), ("validation", "raise"), ("test", "raise")])
+def test_a_split_without_an_emotion(split: str, change: str) -> None:
+    rows = [(name, "happy") for name in ("train", "validation", "test") if name != split]
+    with pytest.raises(UserError) as error:
+        index.check_splits(pd.DataFrame(rows, columns=["split", "label"]), ["happy"], "korean", 1)
+    says(error, "happy", f"in {split};", "data/csvs/korean/rejected.csv", f"{change} the shares under index.korean")
 
 
 def test_an_exclusion_that_names_nothing(run_stage: Run) -> None:
