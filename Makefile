@@ -28,7 +28,7 @@ demo: .venv/installed  ## start the page that reads faces
 
 FILES ?=
 test: .venv/installed-dev  ## run the tests in FILES (tests/test_crop.py ...) or all
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 1 $(FILES)
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 1 $(FILES)
 
 lint: .venv/installed-dev  ## check style, format, types and the deps in dvc.yaml
 	ruff check .

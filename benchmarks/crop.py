@@ -201,8 +201,9 @@ def write_manifest(photos: list[Photo], count: int, folder: Path) -> None:
     rows = []
     for place in range(count):
         number = place % len(photos)
+        data = photos[number].data
         row = {"id": f"{place:016x}", "archive": "", "number": -1, "path": f"{number}.jpg"}
-        row["crc"] = f"{zlib.crc32(photos[number].data):08x}"
+        row |= {"size": len(data), "crc": f"{zlib.crc32(data):08x}"}
         box = zip(SIDES, photos[number].box, strict=True)
         rows.append(row | {f"{side}_{annotator}": value for side, value in box for annotator in ANNOTATORS})
     write_table(pd.DataFrame(rows), folder / "data/manifest/training_happy.csv")

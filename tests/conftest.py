@@ -70,8 +70,8 @@ PARAMS = params_with(CHANGES)
 
 
 # The files that take longest, so that no worker is left alone with one of them in the end. The first builds the tiny
-# pipeline, and the second keeps the other worker busy until it is there.
-FIRST = ("test_pipeline.py", "test_dask.py", "test_experiments.py", "test_training.py", "test_page.py")
+# pipeline; the next two keep the other workers busy until test_experiments.py, too, can have it.
+FIRST = ("test_pipeline.py", "test_dask.py", "test_training.py", "test_experiments.py", "test_page.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

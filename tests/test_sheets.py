@@ -80,7 +80,7 @@ def test_boxes_lie_where_they_are_in_the_upright_photo(place: Path, orientation:
     photo = np.zeros((900, 1200, 3), np.uint8)
     data = jpeg(photo if orientation == 1 else np.ascontiguousarray(np.rot90(photo)), exif(orientation))
     Path("photo.jpg").write_bytes(data)
-    row: dict[Any, Any] = {"archive": "", "number": -1, "path": "photo.jpg"}
+    row: dict[Any, Any] = {"archive": "", "number": -1, "path": "photo.jpg", "size": str(len(data))}
     row |= {"crc": f"{zlib.crc32(data):08x}", "left": "300", "top": "150", "side": "600"}
     row |= {f"{side}_{annotator}": "" for side in SIDES for annotator in "ABC"}
     row |= {"minX_A": "-1e9", "minY_A": "450", "maxX_A": "450", "maxY_A": "2e6"}
@@ -95,7 +95,7 @@ def test_boxes_lie_where_they_are_in_the_upright_photo(place: Path, orientation:
 
 def test_photo_that_cannot_be_shown(place: Path) -> None:
     Path("photo.jpg").write_bytes(b"no photo")
-    row = {"archive": "", "number": -1, "path": "photo.jpg", "crc": "00000000"}
+    row = {"archive": "", "number": -1, "path": "photo.jpg", "size": "8", "crc": "00000000"}
     assert sheets.photo_with_boxes(row, place, 20) is None
 
 
