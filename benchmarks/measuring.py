@@ -38,7 +38,7 @@ def command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
 def fer2013_command_line(name: str, doc: str | None) -> argparse.ArgumentParser:
     """The same, and the first argument is FER2013's archive."""
     parser = command_line(name, doc)
-    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013 as Kaggle has it: archive.zip")
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="FER2013: archive.zip, or unpacked")
     return parser
 
 
@@ -64,15 +64,18 @@ def measured(folder: Path, *command: str) -> Cost:
         UserError: it failed; the message ends as its own did.
     """
     largest = together = 0
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         start = time.perf_counter()
         line = [sys.executable, "-m", *command]
         process = psutil.Popen(line, cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
-                sizes = [one.memory_info().rss for one in (process, *process.children(recursive=True))]
-                largest, together = max(largest, *sizes), max(together, sum(sizes))
-            time.sleep(0.1)
+            sizes = [0]
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+                for one in (process, *process.children(recursive=True)):
+                    sizes.append(one.memory_info().rss)
+            largest, together = max(largest, *sizes), max(together, sum(sizes))
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(0.1)
         seconds = time.perf_counter() - start
         if process.returncode:
             log.seek(0)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.measuring import in_turns
+from benchmarks.measuring import command_line, in_turns
 from stages.files.arrays import ArrayWriter
 from stages.network import model
 from stages.network.backend import deterministic, keras, tf, use_threads
@@ -39,6 +39,7 @@ TURNS = 3
 
 def main() -> None:
     """Print the three results."""
+    command_line("training", __doc__).parse_args()
     use_threads(params.load().model.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

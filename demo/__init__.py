@@ -50,7 +50,7 @@ def read_faces(photo: "str | Path | np.ndarray", model: str | Path | None = None
     return [
         FaceReading(face.box, label(shares, card), dict(zip(card.emotions, shares.tolist(), strict=True)))
         for face in faces
-        for shares in face.probability
+        for shares in [face.probability[0]]  # of the only model
     ]
 
 

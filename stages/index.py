@@ -143,9 +143,10 @@ def clean(table: pd.DataFrame, classes: dict[str, str | None], dataset: str, rem
     """For each face the reason why it is not used, or "" (near twins are not looked for)."""
     reasons = pd.Series("", index=table.index, dtype=object)
     listed = Path("data/exclude") / f"{dataset}.txt"
-    lines = cleaning.read_exclusions(listed)
-    try:
+    lines, gone = cleaning.read_exclusions(listed), []
+    if lines:
         gone = [*read_table(ARRAYS / dataset / "rejected.csv")["path"], *DATASETS[dataset].photos("id")["id"]]
+    try:
         removed = cleaning.excluded(lines, table["id"], table["path"], gone)
     except UserError as error:
         raise UserError(f"{listed}: {error}") from None

@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def find_files(root: Path) -> list[Entry]:
-    """All files below `root`; stops if nothing is there or an archive cannot be looked into: it may hold thousands."""
+    """All files below `root`; stops if nothing is there, or if photos may lie where nobody can look."""
     try:
         entries = list(tqdm(archives.walk(root), desc="looking for files", unit="file", mininterval=1))
     except UserError as error:

@@ -46,6 +46,7 @@ def main() -> None:
     if recipe.start == "pretrain":
         model.load_weights(network, PRETRAINED)
     before, teacher = network.get_weights(), None
+    # It teaches the rehearsed faces alone.
     if recipe.teacher_share and len(sources) > 1:
         teacher = model.for_training(settings.model, len(emotions))
         teacher.set_weights(before)
@@ -89,7 +90,7 @@ def warn_of_collapse(name: str, emotions: list[str], before: np.ndarray, after: 
 
 
 def read_sources(emotions: list[str], recipe: params.Finetune) -> list[Source]:
-    """The Korean training faces and, if `rehearsal` comes to an image of a batch or more, those of FER2013."""
+    """The Korean training faces and those of FER2013, which fill the share `rehearsal` of a batch, rounded to faces."""
     korean = read_faces(CSV, ARRAYS, "train", emotions)
     weights = class_weights(korean.label, len(emotions), recipe.class_weight_power)
     rehearsed = round(recipe.batch_size * recipe.rehearsal)

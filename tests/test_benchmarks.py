@@ -17,7 +17,7 @@ from sentences import says
 from tiny import shrink
 
 from benchmarks import accuracy, crop, detectors, framing, resize, standin, training
-from benchmarks.measuring import in_turns, run_stage
+from benchmarks.measuring import in_turns, measured, run_stage
 from demo.models import Model
 from stages.datasets import fer2013
 from stages.datasets.picture import Picture
@@ -73,6 +73,12 @@ def test_the_first_turn_does_not_count() -> None:
     seconds = in_turns({name: partial(called.append, name) for name in "ab"}, 2, lambda: next(clock))
     assert "".join(called) == "ababab"
     assert seconds.to_numpy().tolist() == [[6, 8], [10, 12]]
+
+
+def test_a_command_that_fails_ends_with_its_last_line(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text("import sys; sys.exit(sys.stdout.buffer.write(b'first\\nlast \\xff\\n'))")
+    with pytest.raises(UserError, match="failing stopped: last"):
+        measured(tmp_path, "failing")
 
 
 def test_the_stage_runs_on_the_manifest_of_the_benchmark(photo: crop.Photo, tmp_path: Path) -> None:

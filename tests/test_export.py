@@ -1,5 +1,6 @@
 """The files for use: all forms answer alike, are the same bytes each time, and hold what is needed to use them."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from sentences import says
 from demo.models import Model
 from stages import export
 from stages.deployment.model_card import ModelCard, from_texts, to_texts
-from stages.deployment.onnx_export import write_onnx
+from stages.deployment.onnx_export import canonical, write_onnx
 from stages.evaluation.calibration import LEAST
 from stages.faces.box import Box
 from stages.faces.cutting import square_around
@@ -113,6 +114,16 @@ def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", WRITE], cwd=tmp_path, env=environment, check=True, capture_output=True)
     write_onnx(default_network(), card("after"), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "after.onnx").read_bytes()
+
+
+def test_a_network_of_more_nodes_than_python_calls() -> None:
+    names = [f"v{n}" for n in range(1500)]
+    nodes = [onnx.helper.make_node("Relu", [a], [b]) for a, b in itertools.pairwise(names)]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 1]) for name in (names[0], names[-1])
+    ]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "long", ends[:1], ends[1:]))
+    assert len(canonical(model).graph.node) == len(nodes)
 
 
 def test_card_survives_as_texts() -> None:

@@ -10,6 +10,7 @@ from samples import noise
 from sentences import says
 
 from stages import index
+from stages.datasets.catalog import DATASETS
 from stages.datasets.cleaning import share_of
 from stages.files.arrays import ArrayWriter
 from stages.files.tables import read_table, write_table
@@ -309,6 +310,18 @@ def test_a_split_without_an_emotion(split: str, change: str) -> None:
     with pytest.raises(UserError) as error:
         index.check_splits(pd.DataFrame(rows, columns=["split", "label"]), ["happy"], "korean", 1)
     says(error, "happy", f"in {split};", "data/csvs/korean/rejected.csv", f"{change} the shares under index.korean")
+
+
+def test_a_damaged_table_is_named_itself(run_stage: Run) -> None:
+    write_fer()
+    Path("data/arrays/fer2013/rejected.csv").write_bytes(b"")
+    says(run_stage("index", "fer2013"), "error: data/arrays/fer2013/rejected.csv")
+
+
+def test_without_the_manifest(place: Path) -> None:
+    with pytest.raises(UserError) as error:
+        DATASETS["korean"].photos("id")
+    says(error, "data/manifest", "dvc repro rename")
 
 
 def test_an_exclusion_that_names_nothing(run_stage: Run) -> None:

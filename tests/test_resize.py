@@ -213,4 +213,4 @@ def test_rows_of_a_csv_take_little_memory(place: Path) -> None:
     finally:
         tracemalloc.stop()
     assert len(pictures) == rows
-    assert peak < rows * 48 * 48 + 5e6  # the grey values; their text is 12 MB
+    assert peak < rows * 48 * 48 + 2e6  # the grey values; their text is 12 MB

@@ -20,7 +20,7 @@ from samples import changed, runtime
 from stages import sample
 from stages.runtime.errors import UserError
 from stages.runtime.params import Sample
-from stages.synthetic import camera, fer2013_archive, korean_download, packing
+from stages.synthetic import camera, drawing, fer2013_archive, korean_download, packing
 
 SEED = 3
 EMOTIONS = ["분노", "당황", "기쁨", "슬픔", "중립"]
@@ -279,6 +279,14 @@ def test_a_person_looks_alike_and_people_differ() -> None:
     same, other = camera.sitter(SEED, 1), camera.sitter(SEED, 2)
     assert camera.sitter(SEED, 1) == same != other
     assert camera.sitter_look(SEED, same) == camera.sitter_look(SEED, same) != camera.sitter_look(SEED, other)
+
+
+def test_a_face_beside_the_picture_leaves_it_as_it_is() -> None:
+    picture = np.full((100, 100, 3), 7, np.uint8)
+    look = camera.sitter_look(SEED, camera.sitter(SEED, 1))
+    view, light = drawing.View(-500, 50, 20, 0, 0, 0), drawing.Light(0, 0, 0.5)
+    drawing.draw_face(picture, look, np.zeros(drawing.ACTION_UNITS), view, light, np.random.default_rng(1))
+    assert (picture == 7).all()
 
 
 def test_unknown_emotions_are_refused(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from samples import exif, face_photo, jpeg, label_record, photo_name, write_labe
 
 from stages import sheets
 from stages.datasets.annotators import SIDES
+from stages.datasets.manifest import read_photo
 from stages.figures import contact_sheet
 from stages.figures.contact_sheet import Section, Tile, write_sheet
+from stages.files.images import BadPictureError
 from stages.files.tables import read_table, write_table
 
 Run = Callable[..., str]
@@ -97,6 +99,13 @@ def test_photo_that_cannot_be_shown(place: Path) -> None:
     Path("photo.jpg").write_bytes(b"no photo")
     row = {"archive": "", "number": -1, "path": "photo.jpg", "size": "8", "crc": "00000000"}
     assert sheets.photo_with_boxes(row, place, 20) is None
+
+
+@pytest.mark.parametrize("crc", ["", "1.23E+11", "ffffffff"])
+def test_a_checksum_that_is_not_the_photos(place: Path, crc: str) -> None:
+    Path("photo.jpg").write_bytes(b"photo")
+    with pytest.raises(BadPictureError, match="changed since rename ran"):
+        read_photo(place, {"archive": "", "number": -1, "path": "photo.jpg", "size": "5", "crc": crc})
 
 
 def test_the_first_of_each_reason_comes_first() -> None:

@@ -22,15 +22,23 @@ class Dataset(NamedTuple):
     manifest: Path | None = None  # folder in which `rename` says more of each photo and person
 
     def photos(self, *columns: str) -> pd.DataFrame:
-        """These columns of the manifest, a row for each photo; no row without a manifest."""
+        """These columns of the manifest, a row for each photo; no row for a data set that has none.
+
+        Raises:
+            UserError: `rename` has not written it.
+        """
         tables = sorted(self.manifest.glob("*_*.csv")) if self.manifest else []
+        if self.manifest and not tables:
+            raise UserError(f"{self.manifest.as_posix()} has no table of photos; run `dvc repro rename`.")
         empty = pd.DataFrame(columns=columns, dtype=str)
         return pd.concat([empty, *(read_table(table)[list(columns)] for table in tables)])
 
 
 DATASETS = {
     "fer2013": Dataset("FER2013", "FER2013", ("train", "test"), "id"),
-    "korean": Dataset("Korean", "Korean faces", OFFICIAL, "person", Path("data/crops"), Path("data/manifest")),
+    "korean": Dataset(
+        "Korean", "Korean faces", OFFICIAL, "person", pictures=Path("data/crops"), manifest=Path("data/manifest")
+    ),
 }
 
 

@@ -90,7 +90,7 @@ def _placed(entry: Entry) -> Picture:
 
 
 def _class(folder: str, place: str) -> str | None:
-    """The class that a folder stands for; `None` for one that is none. A misspelt one stops it."""
+    """The class that a folder stands for; `None` for one that is none. A misspelt one or a number over 6 stops it."""
     if folder.strip().isdecimal():
         if int(folder) < len(CLASSES):
             return CLASSES[int(folder)]

@@ -70,11 +70,13 @@ class Photos:
 
 def read_photo(root: Path, photo: Mapping[Any, Any]) -> bytes:
     """A photo's bytes, if they still are those that its manifest row was written for."""
-    entry = Entry(photo["archive"], photo["number"], photo["path"], int(photo["size"]), int(photo["crc"], 16))
     try:
+        entry = Entry(photo["archive"], photo["number"], photo["path"], int(photo["size"]), int(photo["crc"], 16))
         data = archives.read(root, entry)
     except zipfile.BadZipFile:
         raise BadPictureError("damaged in its archive") from None
+    except ValueError:  # a spreadsheet has written the manifest anew
+        raise BadPictureError("changed since rename ran") from None
     if zlib.crc32(data) != entry.crc:
         raise BadPictureError("changed since rename ran")
     return data

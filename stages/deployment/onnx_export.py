@@ -34,15 +34,14 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
     nodes: list[onnx.NodeProto] = []
     tensors: list[onnx.TensorProto] = []
-    seen: set[str] = set()
-
-    def visit(name: str) -> None:
-        """Number what gives this value, after all that it is made from."""
-        if name in seen:
-            return
-        seen.add(name)
-        for source in makers[name].input if name in makers else ():
-            visit(source)
+    seen, todo = set(), [graph.output[0].name]
+    # Not by recursion: Python stops at a thousand nodes in a row.
+    while todo:
+        name = todo[-1]
+        if missing := [source for source in (makers[name].input if name in makers else ()) if source not in seen]:
+            todo.append(missing[0])
+            continue
+        seen.add(todo.pop())
         if name in constants:
             tensor = onnx.TensorProto()
             tensor.CopyFrom(constants[name])
@@ -51,8 +50,6 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
         elif name in makers:
             names.setdefault(name, f"value{len(nodes)}")
             nodes.append(makers[name])
-
-    visit(graph.output[0].name)
     renamed = onnx.helper.make_graph(
         [_renamed_node(node, number, names) for number, node in enumerate(nodes)],
         "emotion",

@@ -158,11 +158,12 @@ def text_lines(root: Path, entry: Entry) -> Iterator[io.TextIOWrapper]:
 
 def checksum(root: Path, entry: Entry) -> int:
     """The CRC-32 of an entry's bytes: from the archive's directory, or by reading a loose file."""
-    crc = entry.crc
-    if entry.number < 0:
-        with opened(root, entry) as file:
-            while block := file.read(1 << 20):
-                crc = zlib.crc32(block, crc)
+    if entry.number >= 0:
+        return entry.crc
+    crc = 0
+    with opened(root, entry) as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
     return crc
 
 

@@ -17,6 +17,7 @@ finally:
     os.dup2(stderr, 2)
     os.close(stderr)
     os.close(nowhere)
+    del stderr, nowhere
 
 # A GPU from Ampere on would multiply with 10 bits after the point: the forms of a model would differ by more than 1e-4.
 tf: Any = None

@@ -32,9 +32,10 @@ def check_share(
 ) -> None:
     """Stop if more than the share `limit` of a group was rejected, for reasons other than those in `not_damage`.
 
-    Groups are all pictures, and those of a split and emotion, so that none can vanish in the mass of the others.
-    `kept` is how many of each were kept; `rejected` holds (group, reason) pairs, of which those of no group, "", are
-    left out. `table` is where the rejected are listed with their reasons, already written.
+    A group has a name, such as that of a split and emotion, so that none can vanish in the mass of the others; all
+    pictures together are a group if the caller names one. `kept` is how many of each were kept; `rejected` holds
+    (group, reason) pairs, of which those of no group, "", are left out. `table` is where the rejected are listed with
+    their reasons, already written.
     """
     damage: dict[str, Counter[str]] = {}
     for group, reason in rejected:

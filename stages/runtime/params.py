@@ -258,12 +258,16 @@ class Finetune(Recipe):
     frozen_batchnorm: bool
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _batch(self) -> Self:
         rehearsed = round(self.batch_size * self.rehearsal)  # as stages/transfer.py does
         if rehearsed == self.batch_size:
             raise ValueError("finetune.rehearsal leaves no Korean image in a batch; lower it")
         if self.rehearsal and not rehearsed:
             raise ValueError("finetune.rehearsal is too little for one image in a batch; raise it, or set it to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _scratch(self) -> Self:
         transferred = self.wise_ft or self.teacher_share or self.frozen_blocks or self.frozen_batchnorm
         if self.start == "scratch" and transferred:
             raise ValueError(

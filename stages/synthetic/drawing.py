@@ -204,6 +204,8 @@ def _draw_skin(pen: Pen, look: Look, action: np.ndarray, light: Light) -> None:
     left, top, width, height = cv2.boundingRect(np.concatenate(polygons) >> SHIFT)
     left, top, right, bottom = max(left, 0), max(top, 0), left + width + 1, top + height + 1
     area = pen.picture[top:bottom, left:right]
+    if not area.size:  # the face lies beside the picture
+        return
     mask = np.zeros(area.shape[:2], np.uint8)
     for polygon in polygons:
         cv2.fillPoly(mask, [polygon], 255, cv2.LINE_AA, SHIFT, (-left << SHIFT, -top << SHIFT))
