@@ -10,7 +10,6 @@ Run: python -m stages.index korean
 """
 
 import argparse
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from stages.datasets.annotators import understood
 from stages.datasets.catalog import DATASETS, check_listed
 from stages.datasets.columns import EXTRA, PEOPLE, SPLITS, TARGET
 from stages.datasets.counts import split_sizes
-from stages.datasets.labelling import ARRAYS, label_people, label_pictures, pictures_of
+from stages.datasets.labelling import ARRAYS, check_splits, label_people, label_pictures, left_out, pictures_of
 from stages.files.arrays import open_array
 from stages.files.metrics import write_metrics
 from stages.files.tables import read_table, write_table
@@ -61,9 +60,8 @@ def main() -> None:
         table, classes, reasons = judge_pictures(dataset, how)
     table["label"] = [classes.get(label) or label for label in table["label"]]
     unreadable = read_table(ARRAYS / dataset / "rejected.csv")
-    rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable]).reindex(
-        columns=[*COLUMNS, "reason"]
-    )
+    rejected = pd.concat([table.assign(reason=reasons)[reasons != ""], unreadable])
+    rejected = rejected.reindex(columns=[*COLUMNS, "reason"])
     # A face that was never decoded has no row.
     rejected["row"] = rejected["row"].astype("Int64")
     further = [name for name in table if name == PEOPLE or str(name).startswith(TARGET)]
@@ -179,17 +177,6 @@ def without_near_duplicates(
     return reasons.where(reasons != "", added.reindex(table.index, fill_value=""))
 
 
-def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:
-    """The rows of those training people who are not in the share `people` of them that is used.
-
-    Somebody always is, and whoever is used stays so when the share grows.
-    """
-    training = table[table["split"] == "train"]
-    order = sorted(training["person"].unique(), key=lambda person: cleaning.share_of(f"used {person}", seed))
-    unused = order[max(round(people * len(order)), 1) :]
-    return training.index[training["person"].isin(unused)]
-
-
 def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable: pd.DataFrame) -> dict[str, int]:
     """How many raw pictures there were, how many are used, and how many were rejected, by whichever stage.
 
@@ -207,20 +194,6 @@ def whole_way(dataset: str, table: pd.DataFrame, reasons: pd.Series, unreadable:
     kept = int((reasons == "").sum())
     account(f"{dataset} from the raw pictures on", found, kept, stages)
     return {"found": found, "kept": kept, "rejected": sum(stages.values())}
-
-
-def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:
-    """Stop if a split lacks an emotion: nothing could be trained or scored on it.
-
-    A share of the training `people` may show fewer emotions, which is for the study of how many it takes.
-    """
-    for split, emotion in itertools.product(SPLITS if people == 1 else SPLITS[1:], emotions):
-        if not ((merged["split"] == split) & (merged["label"] == emotion)).any():
-            change = "lower" if split == "train" else "raise"
-            raise UserError(
-                f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "
-                f"and {change} the shares under index.{dataset} in params.yaml or add data."
-            )
 
 
 if __name__ == "__main__":

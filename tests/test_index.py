@@ -12,6 +12,7 @@ from sentences import says
 from stages import index
 from stages.datasets.catalog import DATASETS
 from stages.datasets.cleaning import share_of
+from stages.datasets.labelling import check_splits
 from stages.files.arrays import ArrayWriter
 from stages.files.tables import read_table, write_table
 from stages.runtime.errors import UserError
@@ -308,7 +309,7 @@ def test_a_class_cannot_vanish(run_stage: Run, set_params: Any) -> None:
 def test_a_split_without_an_emotion(split: str, change: str) -> None:
     rows = [(name, "happy") for name in ("train", "validation", "test") if name != split]
     with pytest.raises(UserError) as error:
-        index.check_splits(pd.DataFrame(rows, columns=["split", "label"]), ["happy"], "korean", 1)
+        check_splits(pd.DataFrame(rows, columns=["split", "label"]), ["happy"], "korean", 1)
     says(error, "happy", f"in {split};", "data/csvs/korean/rejected.csv", f"{change} the shares under index.korean")
 
 

@@ -5,6 +5,7 @@ name alone, so adding data moves nobody.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,28 @@ def drawn_split(units: pd.Series, seed: int, validation: float, test: float) -> 
     share = units.map({unit: share_of(unit, seed) for unit in units.unique()})
     split = np.select([share < test, share < test + validation], ["test", "validation"], "train")
     return pd.Series(split, units.index, object)
+
+
+def left_out(table: pd.DataFrame, people: float, seed: int) -> pd.Index:
+    """The rows of those training people who are not in the share `people` of them that is used.
+
+    Somebody always is, and whoever is used stays so when the share grows.
+    """
+    training = table[table["split"] == "train"]
+    order = sorted(training["person"].unique(), key=lambda person: share_of(f"used {person}", seed))
+    unused = order[max(round(people * len(order)), 1) :]
+    return training.index[training["person"].isin(unused)]
+
+
+def check_splits(merged: pd.DataFrame, emotions: list[str], dataset: str, people: float) -> None:
+    """Stop if a split lacks an emotion: nothing could be trained or scored on it.
+
+    A share of the training `people` may show fewer emotions, which is for the study of how many it takes.
+    """
+    for split, emotion in product(SPLITS if people == 1 else SPLITS[1:], emotions):
+        if not ((merged["split"] == split) & (merged["label"] == emotion)).any():
+            change = "lower" if split == "train" else "raise"
+            raise UserError(
+                f"{dataset} has no face left for {emotion} in {split}; see data/csvs/{dataset}/rejected.csv, "
+                f"and {change} the shares under index.{dataset} in params.yaml or add data."
+            )
