@@ -27,17 +27,27 @@ MODEL_COLOURS = {"before": BEFORE, "after": AFTER}
 INK, LINE = "#1a1a1b", "#c9c9ca"
 # What each colour is called in the page's style sheet, which has others for a dark screen.
 THEME = {
-    BEFORE: "var(--before)", AFTER: "var(--after)", THIRD: "var(--third)", FOURTH: "var(--fourth)",
-    INK: "currentColor", LINE: "var(--line)",
-}  # fmt: skip
+    BEFORE: "var(--before)",
+    AFTER: "var(--after)",
+    THIRD: "var(--third)",
+    FOURTH: "var(--fourth)",
+    INK: "currentColor",
+    LINE: "var(--line)",
+}
 WIDTH = 4.4  # inches
 STYLE: dict[str, Any] = {
-    "font.size": 10, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False,
-    "grid.color": LINE, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and set in the reader's font
     "svg.hashsalt": "report",
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-}  # fmt: skip
+}
 
 style.use(STYLE)
 
