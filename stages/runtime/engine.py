@@ -146,7 +146,7 @@ def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], runtime:
             place, advice = (
                 (f"at {runtime.address}", "start its scheduler and workers (docs/cluster.md)")
                 if runtime.address
-                else ("on this machine", "lower runtime.workers in params.yaml")
+                else ("on this machine", "lower runtime.workers in params.yaml, or raise this if the machine is busy,")
             )
             raise UserError(
                 f"No worker of the Dask cluster {place} has answered for {runtime.worker_timeout} seconds "
