@@ -164,9 +164,14 @@ def _on_dask(function: Callable[[Item], Result], items: Iterable[Item], runtime:
 @contextlib.contextmanager
 def _client(runtime: Runtime) -> "Iterator[Client]":
     """A client of the cluster that runs already, or of one that ends with it."""
+    import dask
     from distributed import Client, LocalCluster
 
+    # A worker that does not start, or freezes, is killed and replaced. Left to itself, Dask gives up on one whose
+    # replacement takes more than 15 seconds to start, as it does on a busy machine.
+    patience = max(STARTING, runtime.worker_timeout)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": patience}))
         try:
             cluster = runtime.address or LocalCluster(
                 n_workers=_workers(runtime),
@@ -174,8 +179,7 @@ def _client(runtime: Runtime) -> "Iterator[Client]":
                 memory_limit=0,
                 dashboard_address="127.0.0.1:0",
                 silence_logs="CRITICAL",
-                # A worker that does not start, or freezes, is killed and replaced.
-                death_timeout=max(STARTING, runtime.worker_timeout),
+                death_timeout=patience,
                 scheduler_kwargs={"worker_ttl": runtime.worker_timeout},
             )
             if not isinstance(cluster, str):
