@@ -182,6 +182,7 @@ def workplace(folder: Path, values: dict[str, Any]) -> Path:
 
 
 # Runs a stage that dies in its second epoch, before the checkpoint of that is written: `python -c KILLED MODULE`.
+# With alter_sys the stage is __main__, as with `python -m`: the name of its work folder depends on it.
 KILLED = """
 import os, runpy, signal, sys
 from stages.training import checkpoint
