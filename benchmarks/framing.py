@@ -51,8 +51,8 @@ def main() -> None:
             pictures = faces.pictures(np.arange(len(faces)))
             for detector in DETECTORS:
                 print_found_again(f"{split}, {detector}", pictures, faces.label, models[detector])
-    print(f"\n{HEADING}")
-    print_landmarks("FER2013, test", pictures)
+        print(f"\n{HEADING}")
+        print_landmarks(f"FER2013, {split}", pictures)
     print_landmarks("drawn FER2013", (fer_picture(82, n, EMOTIONS[n % len(EMOTIONS)][0]) for n in range(PHOTOS)))
     photos = [draw(number) for number in range(PHOTOS)]
     ways = {detector: crop.model_copy(update={"detector": detector}) for detector in DETECTORS}

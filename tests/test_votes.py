@@ -1,5 +1,6 @@
 """People's votes on FER2013: how the tables tie to the pictures, and what becomes of the votes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from samples import noise
+from samples import jpeg, noise
 from sentences import says
 from test_index import check, csv, metrics, write_array, write_rest
 
 from stages.datasets import votes
 from stages.datasets.cleaning import share_of
 from stages.network.inputs import read_targets
+from stages.runtime import errors
 from stages.runtime.errors import UserError
+from tools import votes as by_file
 
 Run = Callable[..., str]
 BLANK = dict.fromkeys(votes.VOTED, 0)
@@ -216,3 +219,83 @@ def test_targets_of_some_of_the_classes(tmp_path: Path) -> None:
     assert more == pytest.approx(np.array([[0.5, 0.1, 0.4], [0, 0, 1], [0, 0.4, 0.6]]))
     (tmp_path / "m.csv").write_text("split,label,row\ntrain,b,0\ntrain,a,1\n")
     assert read_targets(tmp_path / "m.csv", "train", ["a", "b"]).tolist() == [[0, 1], [1, 0]]
+
+
+SHAPE = (48, 48)
+PICTURES = {  # file: (fer2013.csv's Usage, class number, pixels)
+    "train/angry/Training_9.jpg": ("Training", 0, noise(1, *SHAPE)),
+    "train/angry/Training_7.jpg": ("Training", 0, noise(2, *SHAPE)),
+    "train/sad/Training_8.jpg": ("Training", 4, noise(2, *SHAPE)),
+    "train/sad/Training_5.jpg": ("Training", 4, noise(3, *SHAPE)),
+    "train/sad/Training_6.jpg": ("Training", 4, noise(3, *SHAPE)),
+    "test/sad/PrivateTest_1.jpg": ("PrivateTest", 4, noise(3, *SHAPE)),
+    "test/sad/PrivateTest_2.jpg": ("PrivateTest", 4, noise(4, *SHAPE)),
+    "test/sad/PrivateTest_3.jpg": ("PrivateTest", 4, noise(4, *SHAPE)),
+}
+
+
+def write_both_forms(counts: list[int]) -> None:
+    """FER2013 as files, with two more than as fer2013.csv; row i of which has `counts[i]` votes for sadness."""
+    for name, (_, _, pixels) in PICTURES.items():
+        Path("files", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("files", name).write_bytes(jpeg(pixels, quality=95))
+    Path("files/test/sad/PrivateTest_4.jpg").write_bytes(jpeg(noise(5, *SHAPE), quality=95))
+    Path("files/test/sad/PrivateTest_5.jpg").write_bytes(jpeg(noise(6, *SHAPE))[:600])
+    rows = [
+        {"emotion": number, "pixels": " ".join(map(str, pixels.ravel())), "Usage": usage}
+        for usage, number, pixels in PICTURES.values()
+    ]
+    pd.DataFrame(rows).to_csv("fer2013.csv", index=False)
+    write_votes("published.csv", [published(row["Usage"], sadness=n) for row, n in zip(rows, counts, strict=True)])
+
+
+def by_name(monkeypatch: pytest.MonkeyPatch, pixels: str = "fer2013.csv") -> str:
+    """Run tools.votes; returns what it stopped with."""
+    monkeypatch.setattr(sys, "argv", ["votes", "files", pixels, "published.csv", "table.csv"])
+    try:
+        errors.run(by_file.main)
+    except SystemExit as stop:
+        return str(stop.code)
+    return ""
+
+
+def test_a_file_gets_the_votes_of_the_row_with_its_pixels(
+    set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_both_forms([1, 2, 3, 4, 4, 5, 6, 7])
+    assert by_name(monkeypatch) == ""
+    found = pd.read_csv("table.csv").set_index("path")["sadness"].to_dict()
+    # The same pixels have other votes in another class or split; of two rows that differ in votes alone none counts.
+    assert found == {
+        "train/angry/Training_9": 1,
+        "train/angry/Training_7": 2,
+        "train/sad/Training_8": 3,
+        "train/sad/Training_5": 4,
+        "train/sad/Training_6": 4,
+        "test/sad/PrivateTest_1": 5,
+    }
+    assert capsys.readouterr().out.splitlines() == [
+        "pictures: 10 found = 6 kept + 4 rejected",
+        "  1 cut off",
+        "  2 identical rows, different votes",
+        "  1 no row has its pixels",
+    ]
+    ids = pd.Series([name.removesuffix(".jpg") for name in PICTURES])
+    read = votes.read_votes(Path("table.csv"), ids, [])
+    assert read is not None
+    assert read["sadness"].tolist() == [1, 2, 3, 4, 4, 5, 0, 0], "index reads the table"
+
+
+def test_votes_by_name_end_with_a_sentence_where_there_is_nothing_to_match(
+    set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_both_forms([1] * len(PICTURES))
+    table = pd.read_csv("fer2013.csv")
+    table.assign(pixels=" ".join(["0"] * 48 * 48)).to_csv("others.csv", index=False)
+    Path("others").mkdir()
+    Path("others.csv").rename("others/fer2013.csv")
+    says(by_name(monkeypatch, "others"), "others has none of the pictures in files", "name the same data set")
+    assert not Path("table.csv").exists()
+    Path("table.csv").write_text("mine")
+    says(by_name(monkeypatch), "table.csv is there already; name a new file")
+    assert Path("table.csv").read_text() == "mine"

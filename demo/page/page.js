@@ -267,7 +267,9 @@ async function startCamera() {
     if (result.error) {
       say(() => reason(result.error));
     } else {
-      show({ ...result, bitmap: await createImageBitmap(frame) });
+      const bitmap = await createImageBitmap(frame);
+      if (camera?.socket !== socket) return;
+      show({ ...result, bitmap });
     }
     requestAnimationFrame(send);
   });
