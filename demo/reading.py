@@ -42,7 +42,7 @@ def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
     """
     card = models[-1].card
     width, height = upright_size(data, card.crop.max_megapixels)
-    coarse = reduction(max(width, height), card.crop.detect_side)
+    coarse = reduction(max(width, height), 2 * card.crop.detect_side)  # for the second look, too
     decoded = {coarse: decode(data, colour=True, factor=coarse)}
 
     def pixels(side: int) -> tuple[np.ndarray, int]:

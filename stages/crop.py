@@ -18,7 +18,7 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets.manifest import boxes_of, read_photo
+from stages.datasets.manifest import DAMAGED, boxes_of, read_photo
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
 from stages.faces.detection import YUNET, find_faces
@@ -57,6 +57,9 @@ def main() -> None:
         names = ("whole",) if settings.crop.input == "face" else ("verified", "annotators", "unverified")
         methods = {method: int((kept["method"] == method).sum()) for method in names}
         print("  faces by: " + ", ".join(f"{method} {count:,}" for method, count in methods.items()))
+        # An archive that is fetched again has the same directory, so nothing else would say that its photos are new.
+        for part in (part for part, rows in zip(parts, tables, strict=True) if DAMAGED in set(rows["reason"])):
+            part.with_suffix(".csv").unlink()
         lost = [(name, reason) for reason in reasons]
         check_share({name: len(kept)}, lost, settings.limits.max_rejected, CROPS / f"{name}.csv")
 
@@ -120,7 +123,7 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
         picture = decode(data, colour=True, factor=factor)
     else:
         reference = reference_box(boxes, width, height, crop.smallest_face)
-        factor = reduction(max(width, height), crop.detect_side)
+        factor = reduction(max(width, height), 2 * crop.detect_side)  # for the second look, too
         near = None
         if reference is not None:
             side = square_around(reference, square_side("annotators", crop.margin))[2]

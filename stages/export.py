@@ -71,9 +71,12 @@ def main() -> None:
     for name, source in ORIGINS.items():
         faces, path = validation[source.dataset], EXPORT / f"{name}.onnx"
         network = model.for_prediction(settings.model, faces.size, len(emotions), source.weights)
-        temperature = round(fit_temperature(faces.label, model.predict(network, faces)), 4)
-        # A shipped network was not trained on what lies here.
-        drawn_faces = is_drawn[source.dataset] and not (name == "before" and settings.pretrain.weights)
+        # A shipped network was not trained on what lies here; if that is drawn, it says nothing of how sure it may be.
+        shipped = name == "before" and bool(settings.pretrain.weights)
+        drawn_faces = is_drawn[source.dataset] and not shipped
+        temperature = 1.0
+        if drawn_faces == is_drawn[source.dataset]:
+            temperature = round(fit_temperature(faces.label, model.predict(network, faces)), 4)
         card = ModelCard(
             name=name,
             drawn=drawn_faces,

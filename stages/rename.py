@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from stages.datasets import aihub_photos, class_folders, completeness
 from stages.datasets.aihub import parse_key
-from stages.datasets.manifest import COLUMNS, Photos
+from stages.datasets.manifest import COLUMNS, NOT_USED, TWICE, Photos
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import is_picture, refuse_closed
@@ -25,7 +25,7 @@ from stages.runtime.errors import UserError, run
 from stages.runtime.limits import account, check_share
 
 MANIFEST = Path("data/manifest")
-NOT_DAMAGE = (class_folders.NOT_USED, class_folders.TWICE, class_folders.CONTRADICTION)
+NOT_DAMAGE = (NOT_USED, TWICE, class_folders.CONTRADICTION)
 
 
 def main() -> None:

@@ -86,6 +86,16 @@ def test_stage(trained: Path, run_stage: Callable[..., str], set_params: Callabl
     assert after["korean people"].startswith("people unknown: ")
 
 
+def test_drawn_faces_do_not_calibrate_a_shipped_network(
+    trained: Path, run_stage: Callable[..., str], set_params: Callable[..., None]
+) -> None:
+    set_params({"pretrain.weights": "fer2013"})
+    assert run_stage("export") == ""
+    before, after = (Model(trained / f"data/export/{name}.onnx").card for name in ("before", "after"))
+    assert (before.drawn, before.temperature) == (False, 1)
+    assert after.temperature != 1
+
+
 def test_missing_results_are_one_sentence(trained: Path, run_stage: Callable[..., str]) -> None:
     (trained / "metrics/evaluate.json").unlink()
     says(run_stage("export"), "metrics/evaluate.json", "dvc repro")

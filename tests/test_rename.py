@@ -324,6 +324,20 @@ def test_label_files_that_disagree_on_the_split_leave_it_to_the_photo(place: Pat
     assert manifest("validation_happy")["id"].tolist() == [photo_id(names[1])]
 
 
+def test_records_without_a_split_count_where_their_photos_lie(
+    place: Path, run_stage: Run, set_params: Callable[..., None]
+) -> None:
+    set_params({"limits.max_without_photo": 0.5})
+    names = [photo_name(n) for n in range(13)]
+    for number, name in enumerate(names):
+        folder = place / "korean" / ("Training" if number < 4 else "Validation")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    write_labels(place / "korean/labels/기쁨.json", [label_record(name) for name in names])
+    assert run_stage("rename") == ""
+    assert (len(manifest("training_happy")), len(manifest("validation_happy"))) == (4, 9)
+
+
 LIMITS = {"limits.max_rejected": 0.25, "limits.max_without_photo": 0.5}
 
 

@@ -165,6 +165,12 @@ def test_the_table_for_a_reader() -> None:
     ]
 
 
+def test_the_line_before_transfer_names_both_ends_if_networks_differ() -> None:
+    table = summary([one(0.5), one(0.9, lr=0.1)], ["finetune.lr"])
+    table["korean_before"] = [0.5, 0.25]
+    assert markdown(table).splitlines()[-1] == "| before transfer |  |  | 75.0 | 25.0 to 50.0 | 70.0 |"
+
+
 def test_the_line_before_transfer_has_as_many_cells_as_the_others() -> None:
     table = summary([one(0.5), one(0.9, lr=0.1)], ["finetune.lr", "finetune.start"])
     assert len({line.count("|") for line in markdown(table).splitlines()}) == 1

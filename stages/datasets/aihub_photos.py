@@ -12,7 +12,7 @@ from stages.datasets.aihub import Name, emotion_of, parse_key, parse_name, split
 from stages.datasets.annotators import ANNOTATORS, SIDES
 from stages.datasets.columns import OFFICIAL
 from stages.datasets.labels import Record, collect_records
-from stages.datasets.manifest import Photos, Rejected, manifest_row
+from stages.datasets.manifest import NOT_USED, TWICE, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -46,6 +46,7 @@ def read_photos(
         )
     photos = Photos.none_of(emotions)
     seen: dict[str, str] = {}
+    splits: dict[str, str] = {}  # of the photos that have a record
     for entry in tqdm(list(pictures), desc="joining photos", unit="photo", mininterval=1):
         file = PurePosixPath(entry.path).name
         name = parse_name(file)
@@ -53,6 +54,8 @@ def read_photos(
         record = labels.records.get(key)
         name = name or record
         split = labels.splits.get(key) or split_of(f"{root.name}/{entry.place}") or ""
+        if record is not None:
+            splits[key] = split
         reason, detail = _refusal(entry, name, english, max_bytes, seen)
         if not reason and key in labels.differing:
             reason, detail = "label records differ", labels.differing[key]
@@ -66,8 +69,10 @@ def read_photos(
     labelled = sum(sum(photos.column("labelled", *group)) for group in photos.rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
+    # Not every label file says its split; then the photo's place does.
+    splits = labels.splits | splits
     photos.expected = Counter(
-        (labels.splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
+        (splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
     )
     return photos
 
@@ -81,13 +86,13 @@ def _refusal(
     if name is None:
         return "not a file name of AI-Hub 82", ""
     if name.emotion not in english:
-        return "emotion not used", name.emotion
+        return NOT_USED, name.emotion
     if not is_read(entry):
         return FORMAT_NOT_READ, PurePosixPath(entry.path).suffix
     if entry.size > max_bytes:
         return "too many bytes", f"{entry.size:,}"
     if name.key in seen:
-        return "photo found twice", seen[name.key]
+        return TWICE, seen[name.key]
     return "", ""
 
 

@@ -17,15 +17,15 @@ from stages.datasets import emotion_words
 from stages.datasets.aihub import split_of
 from stages.datasets.columns import OFFICIAL
 from stages.datasets.emotion_words import as_typed
-from stages.datasets.manifest import COLUMNS, Photos, Rejected, manifest_row
+from stages.datasets.manifest import COLUMNS, NOT_USED, TWICE, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
 from stages.runtime.errors import UserError
 
 FILE, EMOTION, PERSON = "file", "emotion", "person"
-NO_EMOTION, NOT_USED, NOT_LISTED = "emotion not known", "emotion not used", "not in the table"
-NO_PERSON, TWICE, CONTRADICTION = "person not known", "photo found twice", "photo found with another emotion"
+NO_EMOTION, NOT_LISTED = "emotion not known", "not in the table"
+NO_PERSON, CONTRADICTION = "person not known", "photo found with another emotion"
 GENDERS = {"m": "male", "male": "male", "남": "male", "f": "female", "female": "female", "여": "female"}
 Row = dict[str, str]
 
@@ -150,7 +150,8 @@ def _emotion(entry: Entry, row: Row | None, emotions: dict[str, str]) -> tuple[s
     for word in words:
         if near := emotion_words.nearest(word, emotions):
             raise UserError(
-                f"{entry.place}: {word} is not one of the `emotions` in params.yaml. Is {near} meant? Correct it."
+                f"{entry.place}: {word} is not one of the `emotions` in params.yaml. Is {near} meant? Correct it, "
+                "or, if it means no emotion, give it another name."
             )
     return "", NO_EMOTION
 

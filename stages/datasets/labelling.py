@@ -1,7 +1,8 @@
 """Give each face of a data set its label, its person and its split: train, validation or test.
 
 A table has the columns array, row, id, path, label, person and split. A person's or a picture's split follows from its
-name alone, so adding data moves nobody.
+name alone, so adding data moves nobody. Where nobody is named, a group of pictures that resemble each other is named
+after one of them, and a picture more may give it another name and split.
 """
 
 from collections.abc import Iterator, Sequence

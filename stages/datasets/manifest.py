@@ -14,6 +14,8 @@ from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.images import BadPictureError
 
+DAMAGED = "damaged in its archive"
+NOT_USED, TWICE = "emotion not used", "photo found twice"  # why a picture has no row though nothing is wrong with it
 COLUMNS = [
     *("id", "archive", "number", "path", "size", "crc", "official"),
     *("person", "session", "gender", "age", "professional", "background", "labelled", "uploader"),
@@ -74,7 +76,7 @@ def read_photo(root: Path, photo: Mapping[Any, Any]) -> bytes:
         entry = Entry(photo["archive"], photo["number"], photo["path"], int(photo["size"]), int(photo["crc"], 16))
         data = archives.read(root, entry)
     except zipfile.BadZipFile:
-        raise BadPictureError("damaged in its archive") from None
+        raise BadPictureError(DAMAGED) from None
     except ValueError:  # a spreadsheet has written the manifest anew
         raise BadPictureError("changed since rename ran") from None
     if zlib.crc32(data) != entry.crc:

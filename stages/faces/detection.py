@@ -19,7 +19,7 @@ def find_faces(picture: np.ndarray, crop: Crop, near: Box | None = None) -> list
     """The faces in a picture, uint8 (height, width, 3) BGR or (height, width) grey; boxes in an order of their own.
 
     Faces that overlap the box `near` by less than `crop.min_overlap` are of no interest: they need not be found. If
-    there is none of interest, a second look is taken at twice the size.
+    there is none of interest, a second look is taken at twice the size, if the picture has the pixels.
     """
     found: list[Box] = []
     for side in (crop.detect_side, 2 * crop.detect_side):

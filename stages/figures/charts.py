@@ -138,7 +138,8 @@ def reliability(title: str, models: Mapping[str, tuple[Values, Values, Values]])
         label, marker = f"{name} transfer", MARKERS[colour]
         axes.scatter(x, y, area, color=colour, marker=marker, alpha=0.85, linewidths=0, label=label)
     axes.grid()
-    axes.set(xlim=(15, 102), ylim=(-2, 102), xlabel="confidence (%)", ylabel="right (%)")
+    least = min([15, *(100 * np.min(confidence) - 3 for confidence, _, _ in models.values() if len(confidence))])
+    axes.set(xlim=(least, 102), ylim=(-2, 102), xlabel="confidence (%)", ylabel="right (%)")
     legend = figure.legend(loc="outside lower center", ncols=3, fontsize=8, columnspacing=1)
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([40])  # type: ignore[union-attr]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import RootModel
@@ -90,11 +89,15 @@ def headings_of(table: pd.DataFrame) -> dict[str, str]:
 
 
 def before(table: pd.DataFrame) -> list[str]:
-    """The accuracy before transfer in percent under each heading, "" where it was not measured."""
-    columns = [f"{name}_before" for name in headings_of(table)]
-    return [
-        f"{100 * np.average(table[column], weights=table['runs']):.1f}" if column in table else "" for column in columns
-    ]
+    """The accuracy before transfer in percent under each heading, "" where it was not measured.
+
+    Where the runs started from several networks, the lowest and the highest.
+    """
+    found = []
+    for column in (f"{name}_before" for name in headings_of(table)):
+        values = sorted({f"{100 * value:.1f}" for value in table.get(column, [])}, key=float)
+        found.append(" to ".join(values[:1] + values[1:][-1:]))
+    return found
 
 
 def _text(value: Any) -> str:

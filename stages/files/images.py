@@ -122,7 +122,8 @@ def decode(data: bytes, colour: bool, factor: int = 1) -> np.ndarray:
     A JPEG is shrunk while it is decoded, which takes a fraction of the time.
 
     Raises:
-        BadPictureError: as `upright_size`, or the pixels are damaged, or not as many as the header says.
+        BadPictureError: as `upright_size`, or nothing can be decoded, or not as many pixels as the header says. Damage
+            inside a JPEG's pixels shows in none of these: in an archive its CRC-32 tells.
     """
     return _decode(data, _read_header(data, math.inf), colour, factor)
 

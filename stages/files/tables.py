@@ -28,6 +28,4 @@ def read_table(path: Path, *whole_numbers: str) -> pd.DataFrame:
 
 def with_columns(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     """The table behind new first columns, which are the same in each row."""
-    for place, (name, value) in enumerate(values.items()):
-        table.insert(place, name, value)
-    return table
+    return table.assign(**values)[[*values, *table]]

@@ -57,7 +57,8 @@ def read_faces(csv: Path, arrays: Path, split: str, emotions: Sequence[str], *mo
     table = rows_of(csv, split, *more_splits)
     unknown = sorted(set(table["label"]) - set(emotions))
     if unknown:
-        raise UserError(f"{csv} has the label `{unknown[0]}`, which is not in `emotions:` ({', '.join(emotions)}).")
+        names = ", ".join(emotions)
+        raise UserError(f"{csv} has the label `{unknown[0]}`, which is not in `emotions:` ({names}); run `dvc repro`.")
     stems = sorted(set(table["array"]))
     return Faces(
         [arrays / f"{stem}.npy" for stem in stems],

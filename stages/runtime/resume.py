@@ -1,7 +1,7 @@
 """A folder for work in progress, so that a killed run goes on where it was.
 
-It lies outside of DVC and git, and is named by a digest of all that the result depends on: when an input,
-a value or a line of the code that dvc.yaml lists changes, the name changes and nothing stale is picked up.
+It lies outside of DVC and git, and is named by a digest of input files, values and code: when an input, a value or a
+line of the code that dvc.yaml lists changes, the name changes and nothing stale is picked up.
 """
 
 import hashlib

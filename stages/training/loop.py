@@ -26,7 +26,7 @@ from stages.training.checkpoint import Record
 class TrainingData:
     """What a network is trained on, and what it is judged by."""
 
-    sources: Sequence[Source]  # each gives its part of a batch; an epoch shows each face of the first once
+    sources: Sequence[Source]  # each gives its part of a batch; an epoch has as many places as the first has faces
     validation: Faces  # the accuracy on these decides which epoch is the best
     distort: Distort  # what happens to training pictures
     teacher: keras.Model | None = None  # sees the same distorted pictures

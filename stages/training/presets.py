@@ -103,4 +103,4 @@ def check(name: str, preset: Preset, settings: params.Params, keys: Sequence[str
     pairs += [(f"index.fer2013.{key}", getattr(ours, key), getattr(its, key)) for key in fits if not fits[key]]
     for key, mine, other in pairs:
         if mine != other:
-            raise UserError(f"params.yaml: {key} is {mine}, but {file} has {other}; set it as there.")
+            raise UserError(f"params.yaml: {key} is {mine}, but {file} has {other}; set it to that.")
