@@ -7,7 +7,7 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -95,7 +95,7 @@ def read_table(root: Path, files: Iterable[Entry]) -> list[Row]:
     return found[0][1] if found else []
 
 
-def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> tuple[dict[str, Row], int]:
+def match_rows(table: Sequence[Row], pictures: Iterable[Entry]) -> tuple[dict[str, Row], int]:
     """For each picture, by its place, its row; and how many rows have no picture.
 
     `file` is a picture's path or the end of it, as far as it tells it apart; a row may be repeated.
@@ -103,15 +103,16 @@ def match_rows(table: Iterable[Row], pictures: Iterable[Entry]) -> tuple[dict[st
     Raises:
         UserError: a row means several pictures, or two rows that differ mean one.
     """
-    ends: dict[str, list[str]] = {}
+    ends: dict[str, list[str]] = {_plain(row[FILE]): [] for row in table}
     for picture in pictures:
         parts = _plain(picture.place).split("/")
-        for start in range(len(parts)):
-            ends.setdefault("/".join(parts[start:]), []).append(picture.place)
+        for end in ("/".join(parts[start:]) for start in range(len(parts))):
+            if end in ends:
+                ends[end].append(picture.place)
     rows: dict[str, Row] = {}
     without = 0
     for row in table:
-        places = ends.get(_plain(row[FILE]), [])
+        places = ends[_plain(row[FILE])]
         without += not places
         if len(places) > 1:
             raise UserError(

@@ -17,8 +17,9 @@ class Bootstrap:
         names, self.unit = np.unique(np.asarray(unit, str), return_inverse=True)
         self.units = len(names)
         random = np.random.default_rng(seed)
-        drawn = (random.integers(self.units, size=self.units) for _ in range(resamples))
-        self.weights = np.array([np.bincount(units, minlength=self.units) for units in drawn], float)
+        self.weights = np.empty((resamples, self.units))
+        for weights in self.weights:
+            weights[:] = np.bincount(random.integers(self.units, size=self.units), minlength=self.units)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """The sum over the faces of each resample, float (resamples, k), of `values` (n, k); of (n,), (resamples,)."""
