@@ -11,7 +11,7 @@ from demo.models import Model
 from stages.deployment.model_card import ModelCard
 from stages.faces.box import Box
 from stages.faces.cutting import cut_face, square_around
-from stages.faces.detection import find_faces
+from stages.faces.detection import coarsest, find_faces
 from stages.files.images import decode, network_picture, reduction, upright_size
 
 UNSURE = "unsure"  # the label of a face whose likeliest emotion is not likely enough
@@ -42,7 +42,7 @@ def read_photo(data: bytes, models: Sequence[Model]) -> Picture:
     """
     card = models[-1].card
     width, height = upright_size(data, card.crop.max_megapixels)
-    coarse = reduction(max(width, height), 2 * card.crop.detect_side)  # for the second look, too
+    coarse = coarsest(width, height, card.crop)
     decoded = {coarse: decode(data, colour=True, factor=coarse)}
 
     def pixels(side: int) -> tuple[np.ndarray, int]:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from stages.datasets.manifest import DAMAGED, boxes_of, read_photo
 from stages.faces.box import Box, overlap
 from stages.faces.cutting import choose_face, cut_face, reference_box, square_around
-from stages.faces.detection import YUNET, find_faces
+from stages.faces.detection import YUNET, coarsest, find_faces
 from stages.faces.framing import square_side
 from stages.files.archives import failing_alike, write_zip
 from stages.files.images import BadPictureError, decode, reduction, upright_size
@@ -123,7 +123,7 @@ def crop_photo(data: bytes, boxes: list[Box | None], crop: params.Crop) -> tuple
         picture = decode(data, colour=True, factor=factor)
     else:
         reference = reference_box(boxes, width, height, crop.smallest_face)
-        factor = reduction(max(width, height), 2 * crop.detect_side)  # for the second look, too
+        factor = coarsest(width, height, crop)
         near = None
         if reference is not None:
             side = square_around(reference, square_side("annotators", crop.margin))[2]

@@ -71,12 +71,12 @@ def main() -> None:
     for name, source in ORIGINS.items():
         faces, path = validation[source.dataset], EXPORT / f"{name}.onnx"
         network = model.for_prediction(settings.model, faces.size, len(emotions), source.weights)
-        # A shipped network was not trained on what lies here; if that is drawn, it says nothing of how sure it may be.
+        # A shipped network was not trained on what lies here.
         shipped = name == "before" and bool(settings.pretrain.weights)
-        drawn_faces = is_drawn[source.dataset] and not shipped
         temperature = 1.0
-        if drawn_faces == is_drawn[source.dataset]:
+        if not (shipped and is_drawn[source.dataset]):  # drawn faces do not say how sure it may be of photos
             temperature = round(fit_temperature(faces.label, model.predict(network, faces)), 4)
+        drawn_faces = is_drawn[source.dataset] and not shipped
         card = ModelCard(
             name=name,
             drawn=drawn_faces,

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from samples import jpeg, noise, snapshot
-from sentences import says
 
 from stages.datasets.manifest import COLUMNS
 from stages.files.tables import read_table
@@ -107,7 +106,10 @@ def test_every_picture_on_the_disk_has_a_row(place: Path, run_stage: Run) -> Non
 
 def test_misspelt_folder_is_asked_about(place: Path, run_stage: Run) -> None:
     write(place / "korean", ["hapy/1.jpg", "sad/2.jpg"])
-    says(run_stage("rename"), "hapy/1.jpg: hapy is not one of the `emotions`", "Is happy meant?", "Correct it")
+    assert run_stage("rename") == (
+        "error: hapy/1.jpg: hapy is not one of the `emotions` in params.yaml. Is happy meant? Correct it, or, if it "
+        "means no emotion, give it another name."
+    )
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "cp949"), ("\t", "utf-8")])

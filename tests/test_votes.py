@@ -235,7 +235,7 @@ PICTURES = {  # file: (fer2013.csv's Usage, class number, pixels)
 
 
 def write_both_forms(counts: list[int]) -> None:
-    """FER2013 as files, with two more than as fer2013.csv; row i of which has `counts[i]` votes for sadness."""
+    """FER2013 as files, two more than in fer2013.csv, of which row i has `counts[i]` votes for sadness."""
     for name, (_, _, pixels) in PICTURES.items():
         Path("files", name).parent.mkdir(parents=True, exist_ok=True)
         Path("files", name).write_bytes(jpeg(pixels, quality=95))

@@ -46,7 +46,7 @@ def read_photos(
         )
     photos = Photos.none_of(emotions)
     seen: dict[str, str] = {}
-    splits: dict[str, str] = {}  # of the photos that have a record
+    splits = dict(labels.splits)  # of the records; where a label file does not say it, that of the photo's place
     for entry in tqdm(list(pictures), desc="joining photos", unit="photo", mininterval=1):
         file = PurePosixPath(entry.path).name
         name = parse_name(file)
@@ -69,8 +69,6 @@ def read_photos(
     labelled = sum(sum(photos.column("labelled", *group)) for group in photos.rows)
     missing = {"without_photo": len(labels.records) - labelled, "photos_without_record": photos.kept - labelled}
     photos.labels = labels.counts | missing
-    # Not every label file says its split; then the photo's place does.
-    splits = labels.splits | splits
     photos.expected = Counter(
         (splits.get(key) or OFFICIAL[0], english[record.emotion]) for key, record in labels.records.items()
     )

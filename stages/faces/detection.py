@@ -7,12 +7,18 @@ import cv2
 import numpy as np
 
 from stages.faces.box import Box, overlap
-from stages.files.images import shrink
+from stages.files.images import reduction, shrink
 from stages.runtime.errors import UserError
 from stages.runtime.params import Crop
 
 YUNET = Path(__file__).parent / "yunet/face_detection_yunet_2023mar.onnx"
+LOOKS = 1, 2  # times crop.detect_side: the second only if the first finds nothing
 YUNET_SUPPRESSION = 0.3  # of two faces that overlap more, the less certain one is dropped: OpenCV's default
+
+
+def coarsest(width: int, height: int, crop: Crop) -> int:
+    """By how much a photo can shrink while it is decoded, 1, 2, 4 or 8, and still have the pixels for both looks."""
+    return reduction(max(width, height), LOOKS[-1] * crop.detect_side)
 
 
 def find_faces(picture: np.ndarray, crop: Crop, near: Box | None = None) -> list[Box]:
@@ -22,8 +28,8 @@ def find_faces(picture: np.ndarray, crop: Crop, near: Box | None = None) -> list
     there is none of interest, a second look is taken at twice the size, if the picture has the pixels.
     """
     found: list[Box] = []
-    for side in (crop.detect_side, 2 * crop.detect_side):
-        small = shrink(picture, side)
+    for look in LOOKS:
+        small = shrink(picture, look * crop.detect_side)
         scale = np.tile(np.divide(picture.shape[1::-1], small.shape[1::-1]), 2)
         if crop.detector == "haar":
             boxes = _haar(small, crop, None if near is None else np.divide(near, scale))
