@@ -4,10 +4,12 @@ A third of the test pictures of the five emotions is distorted in one fixed, hea
 each picture as a person of its own; FER2013 without these pictures, and without those of its train folder that resemble
 one of them (`index.fer2013.near_duplicate`), is the other side. Studies on it measure
 transfer and forgetting on real faces and real labels, but across a drawn difference between the populations.
-Run: python -m benchmarks.standin ARCHIVE FOLDER; set data.fer2013 and data.korean to what it prints.
+Run: python -m benchmarks.standin ARCHIVE FOLDER [--votes TABLE], of FER+'s votes by file name; set `data:` in
+params.yaml to what it prints.
 """
 
 import contextlib
+import itertools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +22,11 @@ from benchmarks.measuring import fer2013_command_line
 from stages.datasets import fer2013
 from stages.datasets.cleaning import near_duplicate_reasons, share_of, thumbnails
 from stages.datasets.picture import Picture
+from stages.datasets.votes import BY_NAME, read_votes
 from stages.faces.box import Box
 from stages.files import archives
 from stages.files.images import BadPictureError, decode, resize
+from stages.files.tables import write_table
 from stages.runtime import params
 from stages.runtime.errors import UserError, run
 from stages.synthetic.annotations import label_record
@@ -41,11 +45,15 @@ def main() -> None:
     """Write both data sets."""
     parser = fer2013_command_line("standin", __doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder for the two data sets")
+    parser.add_argument("--votes", type=Path, metavar="TABLE", help="FER+'s votes by file name, as data.ferplus")
     arguments = parser.parse_args()
     if arguments.folder.exists():
         raise UserError(f"{arguments.folder} exists; name a new folder, so that nothing in it is overwritten.")
     korean, rest = arguments.folder / "korean", arguments.folder / "fer2013" / "archive.zip"
     pictures = [picture for picture in fer2013.find_pictures(arguments.archive) if picture.label]
+    votes = None
+    if arguments.votes is not None:
+        votes = read_votes(arguments.votes, pd.Series([picture.id for picture in pictures]), [])
     settings = params.load()
     classes = settings.index.fer2013.classes
     chosen = [picture for picture in pictures if classes[picture.label] and is_chosen(picture)]
@@ -55,12 +63,17 @@ def main() -> None:
     order = sorted(range(len(chosen)), key=lambda number: EMOTIONS.index(labels[number]))
     write_deliveries(korean, deliveries(arguments.archive, chosen, labels, order), len(chosen))
     rest.parent.mkdir(parents=True)
+    stays = [not is_chosen(picture) and picture.id not in left_out for picture in pictures]
     with zipfile.ZipFile(rest, "w") as target:
-        for picture in pictures:
-            if not is_chosen(picture) and picture.id not in left_out:
-                target.writestr(DownloadInfo(f"{picture.id}.jpg"), content(arguments.archive, picture))
+        for picture in itertools.compress(pictures, stays):
+            target.writestr(DownloadInfo(f"{picture.id}.jpg"), content(arguments.archive, picture))
     print(f"{len(chosen):,} pictures distorted, {len(left_out):,} of the train folder that resemble one left out")
     print(f"data.fer2013={rest.resolve()}\ndata.korean={korean.resolve()}")
+    if votes is not None:
+        table = arguments.folder / "votes.csv"
+        votes.insert(0, BY_NAME, [f"{picture.id}.jpg" for picture in pictures])
+        write_table(votes[stays], table)
+        print(f"data.ferplus={table.resolve()}")
 
 
 def is_chosen(picture: Picture) -> bool:

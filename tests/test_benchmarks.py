@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import PARAMS, ROOT
 from samples import noise, runtime
@@ -21,10 +22,11 @@ from benchmarks.measuring import in_turns, measured, run_stage
 from demo.models import Model
 from stages.datasets import fer2013
 from stages.datasets.picture import Picture
+from stages.datasets.votes import VOTED
 from stages.evaluation.bootstrap import Bootstrap
 from stages.faces.box import Box, overlap
 from stages.files.images import decode, upright_size
-from stages.files.tables import read_table
+from stages.files.tables import read_table, write_table
 from stages.runtime import errors, params
 from stages.runtime.errors import UserError
 from stages.sample import draw_fer2013
@@ -162,9 +164,13 @@ def both_sides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("standin")
     sample = params.Sample(**PARAMS["sample"] | {"seed": 1, "fer_train": 400, "fer_test": 150})
     draw_fer2013(folder / "archive.zip", sample, runtime("serial"))
+    pictures = [picture.id for picture in fer2013.find_pictures(folder / "archive.zip") if picture.label]
+    votes = {"path": [f"{id_}.jpg" for id_ in pictures]} | dict.fromkeys(VOTED, 0) | {"anger": range(len(pictures))}
+    write_table(pd.DataFrame(votes), folder / "votes.csv")
+    files = [str(folder / name) for name in ("archive.zip", "both", "votes.csv")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr("sys.argv", ["standin", str(folder / "archive.zip"), str(folder / "both")])
+        patch.setattr("sys.argv", ["standin", *files[:2], "--votes", files[2]])
         standin.main()
     return folder
 
@@ -183,6 +189,14 @@ def test_the_stand_in_divides_the_pictures_between_the_two_sides(both_sides: Pat
     assert sorted(label for table in tables for label in table["uploader"]) == sorted(
         {"surprise": "embarrassed"}.get(picture.label, picture.label) for picture in used
     )
+
+
+def test_the_stand_in_keeps_the_votes_on_what_is_left_of_fer2013(both_sides: Path) -> None:
+    rest = [f"{picture.id}.jpg" for picture in fer2013.find_pictures(both_sides / "both/fer2013/archive.zip")]
+    votes, left = (read_table(both_sides / name) for name in ("votes.csv", "both/votes.csv"))
+    assert sorted(left["path"]) == sorted(rest)
+    assert len(left) < len(votes)
+    assert left.merge(votes).shape == left.shape
 
 
 def test_no_training_picture_resembles_one_of_the_stand_in(both_sides: Path) -> None:
