@@ -31,9 +31,11 @@ def read_faces(photo: "str | Path | np.ndarray", model: str | Path | None = None
             folder. It is read once in a process.
 
     Raises:
-        UserError: the file is not a usable picture, or there is no such model.
+        UserError: the file is not a usable picture, `photo` is neither, or there is no such model.
         OSError: the file cannot be read.
     """
+    import numpy as np
+
     from demo.reading import label, read_frame, read_photo
     from stages.files.images import BadPictureError
     from stages.runtime.errors import UserError
@@ -44,8 +46,13 @@ def read_faces(photo: "str | Path | np.ndarray", model: str | Path | None = None
             faces = read_photo(Path(photo).read_bytes(), models).faces
         except BadPictureError as error:
             raise UserError(f"{photo}: {error}") from None
-    else:
+    elif isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim in (2, 3) and photo.size:
         faces = read_frame(photo, models).faces
+    else:
+        raise UserError(
+            "photo must be a file, or pixels uint8 (height, width, 3); cv2.imread gives None for a file that it cannot "
+            "read."
+        )
     card = models[0].shown
     return [
         FaceReading(face.box, label(shares, card), dict(zip(card.emotions, shares.tolist(), strict=True)))

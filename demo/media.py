@@ -8,13 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from stages.files import archives
+from stages.files.formats import is_picture
 from stages.files.images import BadPictureError
 from stages.runtime.errors import UserError
 
-PICTURES = {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"),
-    *(".heic", ".heif"),  # these to say what to do
-}
 VIDEOS = {
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts")
 }
@@ -30,19 +27,21 @@ class Item(NamedTuple):
     video: Path | None = None
 
 
-def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
-    """Everything to look at, and how many other files in folders and archives are left out.
+def find_items(paths: Iterable[Path]) -> tuple[list[Item], list[str]]:
+    """Everything to look at, and the names of the other files in folders and archives, which are left out.
 
     Raises:
         UserError: there is nothing to look at.
     """
-    items, others = [], 0
+    items, others = [], []
     for path in paths:
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip"):
             for entry in archives.walk(path):
-                item = _entry(path, entry)
-                others += item is None
-                items += [item] if item else []
+                name = f"{path.as_posix()}/{entry.place}"
+                if item := _entry(path, entry, name):
+                    items.append(item)
+                else:
+                    others.append(name)
         else:
             video = path if path.suffix.lower() in VIDEOS and path.is_file() else None
             items.append(Item(str(path), _inside(path.stem), partial(_read, path), video))
@@ -51,17 +50,17 @@ def find_items(paths: Iterable[Path]) -> tuple[list[Item], int]:
     return items, others
 
 
-def _entry(root: Path, entry: archives.Entry) -> Item | None:
+def _entry(root: Path, entry: archives.Entry, name: str) -> Item | None:
     suffix = PurePosixPath(entry.path).suffix.lower()
     # An archive that cannot be opened may hold pictures.
-    if suffix not in PICTURES | VIDEOS and not (entry.problem and suffix == ".zip"):
+    if not (suffix in VIDEOS or is_picture(root, entry) or (entry.problem and suffix == ".zip")):
         return None
     output = _inside(root.stem, str(PurePosixPath(entry.place).with_suffix("")))
     video = suffix in VIDEOS and not entry.problem
     if video and entry.number >= 0:
         entry, video = replace(entry, problem="a video in a zip archive, unpack it first"), False
     read = partial(_read, root, entry)
-    return Item(f"{root.as_posix()}/{entry.place}", output, read, root / entry.path if video else None)
+    return Item(name, output, read, root / entry.path if video else None)
 
 
 def _inside(*places: str) -> PurePosixPath:

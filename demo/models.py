@@ -30,6 +30,9 @@ class Model:
         except Exception:  # ONNX Runtime's have no class in common
             raise UserError(f"{path} is no ONNX model; make it again with `dvc repro export`.") from None
         self.card = from_texts(self.session.get_modelmeta().custom_metadata_map, str(path))
+        taken, given = self.session.get_inputs()[0].shape, self.session.get_outputs()[0].shape
+        if [*taken[1:], *given[1:]] != [self.card.size, self.card.size, 1, len(self.card.emotions)]:
+            raise UserError(f"{path}: its metadata is not of this network; make it again with `dvc repro export`.")
         self.shown = as_trained(self.card)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def _read(boxes: Sequence[Box], pixels: Callable[[int], tuple[np.ndarray, int]],
         return []
     card = models[-1].card
     # Largest first: the person before the camera, then those behind.
-    boxes = sorted(boxes, key=lambda box: (box[0] - box[2], box))
+    boxes = sorted(boxes, key=lambda box: (-box.area, box))
     crops = []
     for box in boxes:
         square = square_around(box, card.square)

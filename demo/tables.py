@@ -3,8 +3,9 @@
 import csv
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from demo.reading import UNSURE, Face, label
@@ -23,6 +24,14 @@ def visible(text: str) -> str:
 def cell(name: str) -> str:
     """The name as a cell of a CSV file; a spreadsheet does not take it for a formula (OWASP, "CSV Injection")."""
     return ("'" if unicodedata.normalize("NFKC", name[:1]) in ("=", "+", "-", "@") else "") + visible(name)
+
+
+def write_rejected(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write the table of files of which nothing, or not all, was read: name and reason."""
+    with open(path, "x", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "reason"])
+        writer.writerows((cell(name), visible(reason)) for name, reason in rows)
 
 
 @contextmanager

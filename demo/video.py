@@ -45,6 +45,8 @@ class VideoFile:
         rate = self.capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= HIGHEST_RATE else USUAL_RATE
         self.count = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        # In seconds, as the file says; 0 if it does not, or cannot be right.
+        self.duration = self.count / rate if rate == self.rate else 0.0
         # OpenCV would turn a mirrored video upside down.
         self.capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         quarters = round(self.capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
@@ -110,6 +112,7 @@ class Camera:
 
     rate = CAMERA_RATE
     count = 0  # not known beforehand
+    duration = 0.0
 
     def __init__(self, number: int, seconds: float) -> None:
         """Open it.
@@ -157,6 +160,12 @@ class VideoWriter:
             self.frames += 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            UserError: it is not whole; OpenCV does not say that a disk is full.
+        """
         if self.writer is not None:
             self.writer.release()
+            if not cv2.VideoCapture(str(self.path)).isOpened():
+                raise UserError(f"{self.path} could not be written to its end; see whether the disk is full.")

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.datasets.catalog import DATASETS
+from stages.datasets.catalog import DATASETS, WEIGHTS
 from stages.datasets.columns import INFLATED, PEOPLE, people_known
 from stages.evaluation.bootstrap import Bootstrap, interval
 from stages.evaluation.calibration import apply_temperature, fit_temperature
@@ -36,7 +36,6 @@ from stages.runtime import params
 from stages.runtime.errors import run
 
 METRICS = Path("metrics/evaluate.json")
-WEIGHTS = {"before": Path("data/models/pretrain.weights.h5"), "after": Path("data/models/transfer.weights.h5")}
 DIGITS = 6
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stages.datasets.catalog import WEIGHTS
 from stages.datasets.columns import INFLATED, people_known
 from stages.datasets.origin import drawn
 from stages.deployment.model_card import ModelCard, learned
@@ -46,8 +47,8 @@ class Origin(NamedTuple):
 
 
 ORIGINS = {
-    "before": Origin(Path("data/models/pretrain.weights.h5"), "fer2013"),
-    "after": Origin(Path("data/models/transfer.weights.h5"), "korean"),
+    "before": Origin(WEIGHTS["before"], "fer2013"),
+    "after": Origin(WEIGHTS["after"], "korean"),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.datasets.catalog import MODELS, titled
+from stages.datasets.catalog import MODELS, WEIGHTS, titled
 from stages.datasets.columns import INFLATED, people_known
 from stages.datasets.counts import counts, splits
 from stages.figures import charts, page, study_table
@@ -31,7 +31,6 @@ from stages.runtime.errors import reading, run
 
 REPORT = Path("data/report/index.html")
 SHEET_SIDE, SHEET_QUALITY = 1200, 75
-WEIGHTS = {"before": Path("data/models/pretrain.weights.h5"), "after": Path("data/models/transfer.weights.h5")}
 
 
 def main() -> None:

@@ -51,11 +51,14 @@ def draw_fer2013(archive: Path, sample: params.Sample, runtime: params.Runtime) 
 
 
 def draw_korean(folder: Path, emotions: Sequence[str], sample: params.Sample, runtime: params.Runtime) -> None:
-    """Write the photos and labels of all people to `folder`, which is emptied first; `emotions` are Korean words."""
-    unknown = set(emotions) - set(korean_download.EMOTIONS)
-    if unknown:
+    """Write the photos and labels of all people to `folder`, which is emptied first; `emotions` are Korean words.
+
+    Those that AI-Hub 82 does not have are not drawn: they are of photos of other people.
+    """
+    emotions = [emotion for emotion in emotions if emotion in korean_download.EMOTIONS]
+    if not emotions:
         known = ", ".join(korean_download.EMOTIONS)
-        raise UserError(f"params.yaml: emotions has {', '.join(sorted(unknown))}, but AI-Hub 82 knows only {known}.")
+        raise UserError(f"params.yaml: emotions has none of the words of AI-Hub 82, which are {known}; add one.")
     if folder.exists():
         shutil.rmtree(folder)
     orders = partial(korean_download.orders, emotions, sample.people, sample.sessions, sample.shots)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from stages.datasets.columns import OFFICIAL
+from stages.datasets.korean import read_crops
 from stages.datasets.manifest import boxes_of, read_photo
 from stages.faces.box import Box
 from stages.figures.colours import BLUE, ORANGE, bgr
@@ -46,12 +47,13 @@ def main() -> None:
     """Draw all sheets."""
     settings = params.load()
     for split, emotion in itertools.product(OFFICIAL, settings.emotions):
-        draw_sheet(f"{split}_{emotion}", Path(settings.data["korean"]), settings.crop.max_megapixels)
+        draw_sheet(split, emotion, Path(settings.data["korean"]), settings.crop.max_megapixels)
 
 
-def draw_sheet(name: str, root: Path, max_megapixels: float) -> None:
+def draw_sheet(split: str, emotion: str, root: Path, max_megapixels: float) -> None:
     """Draw the sheet of one split and emotion."""
-    crops, manifest = read_table(CROPS / f"{name}.csv"), read_table(MANIFEST / f"{name}.csv", "number")
+    name = f"{split}_{emotion}"
+    crops, manifest = read_crops(CROPS, split, emotion), read_table(MANIFEST / f"{name}.csv", "number")
     table = crops.drop(columns="path").merge(manifest, on="id", validate="one_to_one")
     rejected = table[table["reason"] != ""]
     sections = [crops_section(table[table["method"] == "verified"], CROPS / f"{name}.zip")]
@@ -62,7 +64,7 @@ def draw_sheet(name: str, root: Path, max_megapixels: float) -> None:
         shown = rows.head(PHOTOS_SHOWN).to_dict("records")
         tiles = [Tile(photo_with_boxes(row, root, max_megapixels), caption(row)) for row in shown]
         sections.append(Section(counted(rows, tiles, heading), PHOTOS_IN_A_ROW, tiles))
-    title = f"{name.replace('_', ' ')}: {len(table):,} photos, {len(table) - len(rejected):,} crops"
+    title = f"{split} {emotion}: {len(table):,} photos, {len(table) - len(rejected):,} crops"
     write_sheet(SHEETS / f"{name}.png", title, [section for section in sections if section.tiles])
 
 

@@ -296,9 +296,11 @@ def test_head_and_lines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfa\r\nb")
     write_cp949_zip(tmp_path / "b.zip", {"a.csv": b"\xef\xbb\xbfa\r\nb"})
     for entry in archives.walk(tmp_path):
-        assert archives.head(tmp_path, entry, 4) == b"\xef\xbb\xbfa"
+        assert archives.head(tmp_path, entry) == b"\xef\xbb\xbfa\r\nb"
         with archives.text_lines(tmp_path, entry) as lines:
             assert list(lines) == ["a\r\n", "b"]
+    (tmp_path / "a.csv").write_bytes(bytes(10_000))
+    assert archives.head(tmp_path, next(iter(archives.walk(tmp_path)))) == bytes(512)
 
 
 def test_first_and_last_member_are_tried_and_then_some(tmp_path: Path) -> None:
@@ -311,5 +313,7 @@ def test_first_and_last_member_are_tried_and_then_some(tmp_path: Path) -> None:
     path.write_bytes(data)
     damaged, tried = archives.damaged_members(tmp_path, members)
     assert (len(damaged), tried) == (10, 20)
+    damaged, tried = archives.damaged_members(tmp_path, members[-39:])
+    assert len(damaged) == tried <= archives.TRIED
     assert archives.damaged_members(tmp_path, members[:50]) == ([], 2)
     assert archives.damaged_members(tmp_path, members[-1:]) == (members[-1:], 1)

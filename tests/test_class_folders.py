@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from samples import jpeg, noise, snapshot
+from samples import jpeg, noise, snapshot, write_cp949_zip
+from sentences import says
 
 from stages.datasets.manifest import COLUMNS
 from stages.files.tables import read_table
@@ -184,6 +185,13 @@ def test_two_tables_and_rows_without_photos(place: Path, run_stage: Run, set_par
     assert run_stage("rename").startswith(
         "error: a.csv and b.csv both are tables with a column `file`; move one out of "
     )
+
+
+def test_a_table_that_is_damaged_in_its_archive(place: Path, run_stage: Run) -> None:
+    write(place / "korean", ["sad/1.jpg", "happy/2.jpg", "angry/3.jpg"])
+    path = write_cp949_zip(place / "korean/people.zip", {"people.csv": b"file,person\n1.jpg,a\n"})
+    path.write_bytes(path.read_bytes().replace(b"1.jpg,a", b"1.jpg,b"))
+    says(run_stage("rename"), "people.zip", "people.csv", "damaged", "fetch")
 
 
 def test_repeated_rows_have_their_photo(place: Path, run_stage: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from stages.datasets.cleaning import (
     share_of,
     thumbnails,
 )
+from stages.files.endings import READ
 from stages.runtime.errors import UserError
 
 
@@ -46,6 +47,11 @@ def test_a_picture_is_excluded_however_it_is_written(line: str) -> None:
     ids, paths = ["train/angry/im0", "train/angry/im1"], [f"fer/images/train/angry/im{n}.jpg" for n in range(2)]
     assert excluded([plain_id(line)], ids, paths, []) == [True, False]
     assert excluded([], ids, paths, []) == [False, False]
+
+
+@pytest.mark.parametrize("ending", READ)
+def test_the_ending_of_a_picture_does_not_matter(ending: str) -> None:
+    assert plain_id(f"train/happy/7{ending}") == plain_id(f"train/happy/7{ending.upper()}") == "train/happy/7"
 
 
 def test_a_line_that_names_nothing() -> None:

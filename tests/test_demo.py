@@ -258,7 +258,12 @@ def test_archives_and_copies(demo: Demo) -> None:
     assert "evil.zip/film.mp4: a video in a zip archive, unpack it first" in error
     written = {path.relative_to("result").as_posix() for path in Path("result").rglob("*") if path.is_file()}
     pictures = ["묶음/사람/기쁨.jpg", "evil/evil.jpg", "evil/root/evil.jpg", "evil.jpg", "evil_2.jpg"]
-    assert written == {"faces.csv", *pictures}
+    assert written == {"faces.csv", "rejected.csv", *pictures}
+    rejected = rows(Path("result/rejected.csv").read_text(encoding="utf-8"))
+    assert [tuple(row.values()) for row in rejected] == [
+        ("묶음.zip/b.txt", "not a picture or video"),
+        ("evil.zip/film.mp4", "a video in a zip archive, unpack it first"),
+    ]
     assert {path.name for path in Path().iterdir()} == {"묶음.zip", "evil.zip", "evil.jpg", "result"}
     files = [row["file"] for row in rows(Path("result/faces.csv").read_text(encoding="utf-8"))]
     assert files[0] == "묶음.zip/사람/기쁨.jpg"
@@ -386,9 +391,25 @@ def test_what_cannot_begin_leaves_no_folder(demo: Demo, monkeypatch: pytest.Monk
     assert not Path("result").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.jpg", "--web"], ["--camera", "0"], ["--camera", "x", "--out", "o"]])
-def test_wrong_command_lines(demo: Demo, arguments: list[str]) -> None:
-    assert demo(*arguments)[0] == 2
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "name photos"),
+        ("a.jpg --web", "name photos"),
+        ("--camera 0", "--camera needs --out"),
+        *((f"--camera={number} --out o", f"{number} must be a whole number") for number in ("x", "-1", "2147483648")),
+        *((f"--camera 0 --out o --seconds={seconds}", f"{seconds} must be a number") for seconds in ("-1", "nan", "x")),
+        ("a.jpg --seconds 3", "--seconds goes with --camera"),
+        ("a.jpg --port 80", "--port goes with --web"),
+        ("--web --out o", "leave out --out and --format"),
+        ("--web --format json", "leave out --out and --format"),
+    ],
+)
+def test_wrong_command_lines(demo: Demo, arguments: str, words: str) -> None:
+    status, out, error = demo(*arguments.split())
+    assert (status, out) == (2, "")
+    assert words in error
+    assert not Path("o").exists()
 
 
 def test_a_folder_without_pictures(demo: Demo) -> None:
@@ -574,12 +595,45 @@ def test_a_video_without_a_face(demo: Demo) -> None:
     assert demo("empty.mp4")[::2] == (3, "empty.mp4: no face found\n")
 
 
+@pytest.mark.parametrize("ending", ["avi", "mkv"])
+def test_a_video_that_is_cut_off(demo: Demo, ending: str) -> None:
+    path = Path(f"a.{ending}")
+    film(path, 20)
+    assert demo(str(path))[::2] == (0, "")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    status, out, error = demo(str(path), "--out", "result")
+    assert (status, out) == (1, "")
+    (reason,) = rows(Path("result/rejected.csv").read_text(encoding="utf-8"))
+    seen = [float(row["time"]) for row in rows(Path("result/faces.csv").read_text(encoding="utf-8"))]
+    assert reason["reason"] == f"only {max(seen) + 0.1:.1f} of its 2.0 seconds could be read"
+    assert error == f"a.{ending}: {reason['reason']}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits of that kind")
+def test_a_video_that_no_longer_fits(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, numpy as np; from pathlib import Path; from demo.video import VideoWriter\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "writer = VideoWriter(Path('a.mp4'), 10)\n"
+        "noise = np.random.default_rng(1).integers(0, 255, (96, 96, 3), np.uint8)\n"
+        "[writer.write(noise, number / 10) for number in range(20)]; writer.close()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    says(done.stderr.splitlines()[-1], "a.mp4 could not be written to its end", "disk is full")
+
+
 def test_a_camera(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     film(Path("film.mp4"), 5)
     capture = cv2.VideoCapture
     opened = []
 
-    def open_file(number: int) -> Any:
+    def open_file(number: int | str) -> Any:
+        if isinstance(number, str):
+            return capture(number)
         opened.append(number)
         return capture("film.mp4" if number == 1 else "nothing.mp4")
 
@@ -592,7 +646,7 @@ def test_a_camera(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Camera 0 cannot be opened" in demo("--camera", "0", "--out", "other")[0]
 
 
-@pytest.mark.parametrize("arguments", [["--camera", "0"], ["--camera", "1", "--seconds", "0"]])
+@pytest.mark.parametrize("arguments", [["--camera", "0"], ["--camera", "1", "--seconds", "1e-9"]])
 def test_a_camera_that_gives_no_picture(demo: Demo, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     film(Path("film.mp4"), 1)
     cameras = [cv2.VideoCapture("film.mp4") for _ in range(2)]
@@ -676,6 +730,62 @@ def test_annotation_at_the_borders() -> None:
         picture = np.full((100, 90, 3), 90, np.uint8)
         annotate(picture, [Face(box, picture, np.array([[0.2, 0.7, 0.1]]))], card("after"))
         assert (picture != 90).any()
+
+
+def test_ctrl_c_says_what_was_not_read(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        Path(name).write_bytes(jpeg(face_photo(0)[0]))
+    answers = iter([read_photo])
+
+    def interrupt(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "read_photo", lambda *arguments: next(answers, interrupt)(*arguments))
+    status, _, error = demo("a.jpg", "b.jpg", "--out", "result")
+    assert (status, error) == (130, "Stopped at b.jpg: it and what follows was not read.\n")
+    assert [row["file"] for row in rows(Path("result/faces.csv").read_text(encoding="utf-8"))] == ["a.jpg"]
+
+
+def test_a_picture_with_any_ending_is_found_in_a_folder(demo: Demo) -> None:
+    Path("photos").mkdir()
+    picture = face_photo(0)[0]
+    for ending in (".jp2", ".jpg"):
+        Path(f"photos/a{ending}").write_bytes(cv2.imencode(ending, picture)[1].tobytes())
+    Path("photos/a.jpg").rename("photos/b.jpg_large")
+    Path("photos/notes.md").write_text("x")
+    status, out, error = demo("photos")
+    assert (status, error) == (0, "1 other file left out\n")
+    assert {row["file"] for row in rows(out)} == {"photos/a.jp2", "photos/b.jpg_large"}
+
+
+@pytest.mark.parametrize("values", [{"size": 224}, {"emotions": {"angry": "분노", "happy": "기쁨"}}])
+def test_a_card_of_another_network(place: Path, model_folder: Path, values: dict[str, Any]) -> None:
+    copy = onnx.load(model_folder / "after.onnx")
+    onnx.helper.set_model_props(copy, to_texts(changed(card("after"), **values)))
+    onnx.save(copy, "a.onnx")
+    with pytest.raises(UserError) as error:
+        find_models(Path("a.onnx"))
+    says(error, "a.onnx", "metadata", "dvc repro export")
+
+
+def test_a_shipped_network_that_was_tested_on_nothing(
+    place: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = onnx.load(model_folder / "after.onnx")
+    onnx.helper.set_model_props(copy, to_texts(changed(card("after"), recognised={})))
+    onnx.save(copy, "a.onnx")
+    Path("a.jpg").write_bytes(jpeg(face_photo(0)[0]))
+    monkeypatch.setattr(sys, "argv", ["demo", "--model", "a.onnx", "a.jpg"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert capsys.readouterr().err == "model: a.onnx\n"
+
+
+def test_the_face_of_the_largest_area_is_the_first(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [Box(0, 0, 120, 100), Box(200, 0, 310, 150), Box(400, 0, 500, 120)]
+    monkeypatch.setattr("demo.reading.find_faces", lambda *arguments: boxes)
+    read = read_frame(np.full((200, 600, 3), 90, np.uint8), find_models(model_folder))
+    assert [face.box for face in read.faces] == [boxes[1], *boxes[::2]]
 
 
 def test_without_tensorflow() -> None:

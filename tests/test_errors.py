@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.runtime.errors import run
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -18,3 +20,12 @@ def test_a_reader_that_has_enough_is_no_error(lines: int) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_ctrl_c_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        run(interrupted)
+    assert (stop.value.code, *capsys.readouterr()) == (130, "", "")

@@ -164,6 +164,17 @@ def test_a_revision_without_figures_fails(gate: Gate) -> None:
         says(gate(revision)[0], "metrics/evaluate.json", f"{revision}: {reason}", "another revision")
 
 
+def test_damaged_figures_are_one_sentence(gate: Gate) -> None:
+    metrics = Path("metrics/evaluate.json")
+    whole = metrics.read_text(encoding="utf-8")
+    for damaged in ("<<<<<<< HEAD\n" + whole, "{}[", "[]", '{"korean": 1}'):
+        metrics.write_text(damaged, encoding="utf-8")
+        says(gate()[0], "metrics/evaluate.json of this working tree is damaged", "dvc repro evaluate")
+    metrics.write_text(whole, encoding="utf-8")
+    Path("data/evaluation/scores.csv").write_text("a,b\n1,2\n")
+    says(gate()[0], "data/evaluation/scores.csv of this working tree is damaged", "dvc repro evaluate")
+
+
 def test_the_limit_is_a_param(gate: Gate, set_params: Callable[..., None]) -> None:
     write(changed(korean_after_happy=0.75))
     for limit, message in ((0.15, ""), (0.14, "limits.max_drop"), (2, "limits.max_drop is 2")):
@@ -184,4 +195,4 @@ def test_accuracy_is_of_no_emotion_and_earlier_metrics_are_understood() -> None:
     earlier = {"faces": 9, "accuracy": 0.8, "happy": {"f1": 0.1, "recall": 0.9}, "sad": {"f1": 0.1, "recall": 0.6}}
     of_people = RECALLS["korean"]["after"] | {"people": 0.8, "people_balanced": 0.7}
     for figures in (RECALLS["korean"]["after"], of_people, earlier):
-        assert recalls({"korean": {"after": figures}}) == expected
+        assert recalls(json.dumps({"korean": {"after": figures}})) == expected

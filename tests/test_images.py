@@ -206,6 +206,13 @@ def test_damaged_avif(box: bytes) -> None:
     assert reason(pillow(STORED, "AVIF").replace(box, b"free")) == "not a picture"
 
 
+def test_a_header_that_one_of_pillows_readers_takes_for_its_own() -> None:
+    fields = [0.0] * 27  # of SPIDER, whose reader of a stack fails with an AttributeError
+    for place, value in {0: 1, 1: 24, 4: 1, 11: 32, 12: 8, 21: 1024, 22: 128, 26: 1}.items():
+        fields[place] = value
+    assert reason(struct.pack("<27f", *fields) + bytes(2000)) == "not a picture"
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])
 def test_other_pixels(mode: str) -> None:
     picture = Image.new(mode, (80, 48))
@@ -221,6 +228,14 @@ def test_no_picture(data: bytes) -> None:
     assert reason(data) == "not a picture"
     with pytest.raises(BadPictureError, match="not a picture"):
         decode(data, colour=True)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF"])
+def test_opencv_says_nothing_of_a_damaged_picture(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data = pillow(STORED, kind)
+    with pytest.raises(BadPictureError):
+        decode(data[: len(data) // 2], colour=True)
+    assert capfd.readouterr().err == ""
 
 
 def test_empty_file() -> None:

@@ -71,6 +71,13 @@ def test_wherever_the_lock_file_is_cut_off(place: Path) -> None:
     leftovers.main()
 
 
+def test_a_broken_configuration_is_not_the_lock_files_fault(place: Path) -> None:
+    Repo.init(no_scm=True)
+    Path("dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes())
+    Path(".dvc/config").write_text("[core\nremote = store\n")
+    leftovers.main()
+
+
 @pytest.mark.parametrize("left", ['{"write": {"/data/cr', ""])
 def test_a_half_written_rwlock(place: Path, left: str) -> None:
     Repo.init(no_scm=True)

@@ -617,6 +617,52 @@ def test_a_picture_that_is_dropped_or_pasted(open_page: Callable[..., Any], even
 
 
 @browser_needed
+def test_one_picture_at_a_time_and_it_says_so(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    drop = """([files]) => {
+        const data = new DataTransfer();
+        files.forEach((bytes) => data.items.add(new File([new Uint8Array(bytes)], "a.jpg", { type: "image/jpeg" })));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(drop, [[list(PHOTO)] * 3])
+    page.wait_for_selector(".face")
+    assert page.inner_text("#status") == "1 face · 2 more left out: one picture at a time."
+    page.evaluate(drop, [[]])
+    assert page.inner_text("#status") == "There is no picture file in it."
+    page.click("[data-language=ko]")
+    assert page.inner_text("#status") == "사진 파일이 없습니다."
+
+
+@browser_needed
+def test_a_camera_too_many_is_told_so(open_page: Callable[..., Any], server: Running) -> None:
+    page = open_page()
+    with contextlib.ExitStack() as stack:
+        for _ in range(web.MAX_CAMERAS):
+            live = stack.enter_context(connect(server.live))
+            live.send(PHOTO)
+            live.recv()
+        page.click("#camera")
+        page.wait_for_selector("#status:has-text('Too many pictures at once')")
+        page.wait_for_timeout(300)
+        assert page.inner_text("#status") == "Too many pictures at once. Try again in a moment."
+        assert page.query_selector("#camera:not(.live)")
+
+
+@browser_needed
+def test_a_sample_from_a_server_that_is_gone(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    with started(tmp_path, "--model", str(model_folder)) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        page.wait_for_selector("[data-ready]")
+        page.click("#samples button >> nth=0")
+        page.wait_for_selector(".face")
+    page.click("#samples button >> nth=1")
+    page.wait_for_selector("#status:has-text('The server does not answer')")
+    assert not page.query_selector(".face")
+    page.close()
+
+
+@browser_needed
 def test_models_to_choose_and_what_they_call_surprise(
     open_page: Callable[..., Any], model_folder: Path, tmp_path: Path
 ) -> None:
@@ -650,6 +696,19 @@ def test_models_to_choose_and_what_they_call_surprise(
         assert {key for key in bars(page) if key[1] not in ("angry", "sad")} == {
             *(("before", "surprised"), ("after", "embarrassed"))
         }
+        # An answer that comes after others were chosen is of the former ones.
+        late: list[Any] = []
+        page.route("**/0/faces", lambda route: late.append(route))
+        with page.expect_request("**/0/faces"):
+            page.click("#choices button >> nth=0")
+        page.click("#choices button >> nth=2")
+        page.wait_for_selector(".bars th[scope=col] >> nth=1")
+        with page.expect_response("**/0/faces"):
+            late[0].continue_()
+        page.wait_for_timeout(200)
+        assert len(page.query_selector_all(".bars th[scope=col]")) == 2
+        assert page.inner_text("#status") == "1 face"
+        page.unroute("**/0/faces")
         page.click("[data-language=ko]")
         assert page.inner_text(".bars th[scope=row] >> nth=1") == "놀람\u00a0/ 당황"
         page.click("#choices button >> nth=0")

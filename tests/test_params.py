@@ -175,6 +175,7 @@ def test_an_old_name_is_told_the_new_one(set_params: SetParams, old: str, new: s
     [
         ({"sample.megapixels_low": 3.0}, ["sample.megapixels_low", "sample.megapixels_high"]),
         ({"emotions": {"angry": "분노", "cross": "분노"}}, ["emotions"]),
+        *(({"emotions": {"angry": "분노", name: "기쁨"}}, [repr(name)]) for name in ("a/b", "a b", "all", "merged")),
         ({"index.fer2013.classes": {"angry": "furious"}}, ["index.fer2013.classes", "furious"]),
         ({"data.kroean": "x"}, ["kroean", "data", "index"]),
         ({"data.korean": "~/aihub82"}, ["data.korean", "~/aihub82", "whole path"]),

@@ -12,7 +12,7 @@ from conftest import ROOT
 from stages import report
 from stages.figures import page, sections, study_table
 from stages.figures.changes import DEFAULTS, changes, flat
-from stages.figures.results import by_model, read_evaluation
+from stages.figures.results import TABLES, by_model, read_evaluation
 from stages.runtime import params
 from stages.runtime.errors import UserError
 
@@ -43,6 +43,14 @@ def test_models_stand_side_by_side() -> None:
 
 def test_what_is_missing_is_one_sentence(place: Path) -> None:
     with pytest.raises(UserError, match=r"data.evaluation is missing; run `dvc repro`"):
+        read_evaluation()
+    evaluation = place / "data/evaluation"
+    evaluation.mkdir(parents=True)
+    for name in TABLES:
+        (evaluation / f"{name}.csv").write_text("model,value\n")
+    assert read_evaluation().keys() == set(TABLES)
+    (evaluation / "gaps.csv").unlink()
+    with pytest.raises(UserError, match=r"data.evaluation.gaps\.csv is missing; run `dvc repro`"):
         read_evaluation()
 
 

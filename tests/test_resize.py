@@ -183,7 +183,7 @@ def test_korean_archive_without_a_crop(run_stage: Run, crops: Any) -> None:
 
 
 def test_korean_before_crop(run_stage: Run) -> None:
-    says(run_stage("resize", "korean"), "training_angry.csv", "dvc repro")
+    says(run_stage("resize", "korean"), "training_angry.csv", "dvc repro", "angry in the matrix of `crop`")
 
 
 def test_every_picture_on_the_disk_has_a_row(place: Path, run_stage: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 from samples import changed, runtime
+from sentences import says
 
 from stages import sample
 from stages.runtime.errors import UserError
@@ -289,9 +290,12 @@ def test_a_face_beside_the_picture_leaves_it_as_it_is() -> None:
     assert (picture == 7).all()
 
 
-def test_unknown_emotions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="졸림"):
-        draw_korean(tmp_path / "korean", emotions=[*EMOTIONS, "졸림"])
+def test_emotions_that_aihub_82_does_not_have_are_not_drawn(korean: Path, tmp_path: Path) -> None:
+    draw_korean(tmp_path / "korean", emotions=["졸림", *EMOTIONS])
+    assert digest(tmp_path / "korean") == digest(korean)
+    with pytest.raises(UserError) as error:
+        draw_korean(tmp_path / "other", emotions=["졸림"])
+    says(error, "params.yaml", "emotions", "기쁨")
 
 
 def test_main_reads_params_and_runtime_changes_nothing(set_params: Callable[..., None]) -> None:

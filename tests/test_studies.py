@@ -62,6 +62,12 @@ def test_the_same_run_counts_once_and_an_unfinished_one_not() -> None:
     assert list(table["runs"]) == [1, 1]
 
 
+def test_a_run_that_is_older_than_a_value_is_not_in_the_study() -> None:
+    runs = [one(0.5, lr=0.1), one(0.6, lr=0.2)]
+    older = Run({key: value for key, value in runs[1].params.items() if key != "finetune.lr"}, runs[1].figures)
+    assert list(summary([*runs, older], ["finetune.lr"])["runs"]) == [1, 1]
+
+
 def test_values_may_be_lists() -> None:
     table = summary([one(0.5), one(0.6, **{"model.blocks": [[16], [32]]})], ["model.blocks"])
     assert list(table["model.blocks"]) == ["[[16], [32]]", "[[16]]"]
@@ -108,6 +114,7 @@ def test_figures_of_a_stage_that_did_not_run_are_of_another_run() -> None:
     changed = {"finetune.lr": 0.5}
     assert [ran(LOCK, stage, changed) for stage in ("pretrain", "transfer", "evaluate")] == [True, False, False]
     assert not ran("stages: {}", "transfer", params)
+    assert not ran("", "transfer", params)  # of a commit without dvc.lock
     commit = {"data": shown(0.2, 1, 0.5), "rev": "a", "experiments": None}
     for lock, finished in ((LOCK, True), (ended_with_transfer, False)):
         runs = read_runs([commit], "evaluate", {"a": lock}.__getitem__)

@@ -79,6 +79,10 @@ def test_what_is_not_a_picture_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture")
     with pytest.raises(UserError, match=r"notes\.jpg"):
         read_faces(tmp_path / "notes.jpg", MODEL)
+    pixels = (cv2.imread("nowhere.jpg"), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8), b"bytes")
+    for photo in pixels:
+        with pytest.raises(UserError, match="photo must be a file, or pixels uint8"):
+            read_faces(photo, MODEL)  # type: ignore[arg-type]
 
 
 def test_importing_the_demo_is_light() -> None:

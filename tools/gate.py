@@ -10,6 +10,7 @@ Run: python -m tools.gate REVISION
 import argparse
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ def main() -> None:
     limit = params.load().limits.max_drop
     require(Path(METRICS))
     try:
-        old, new = (recalls(json.loads(read(METRICS, version))) for version in (revision, None))
+        old, new = (read(METRICS, version, recalls) for version in (revision, None))
     except FileNotFoundError as error:
         raise UserError(f"{error}; name another revision.") from None
     found, compared = falls("recall", old, new, limit), "recall"
     try:
-        old, new = (precisions(pd.read_csv(io.StringIO(read(SCORES, version)))) for version in (revision, None))
+        old, new = (read(SCORES, version, precisions) for version in (revision, None))
     except FileNotFoundError as error:
         print(f"Precision was not compared: {error}.")
     else:
@@ -53,24 +54,30 @@ def main() -> None:
     print(f"No emotion's {compared} fell by more than {100 * limit:g} points.")
 
 
-def read(path: str, revision: str | None) -> str:
-    """The text of a file that git or DVC keeps, of a revision or, with None, as it lies here.
+def read(path: str, revision: str | None, parse: Callable[[str], Figures]) -> Figures:
+    """The figures in a file that git or DVC keeps, of a revision or, with None, as it lies here.
 
     Raises:
         FileNotFoundError: there is no such revision, or neither git nor DVC, in its cache or a remote, has its file.
+        UserError: it is damaged.
     """
+    place = f"{path} of {revision or 'this working tree'}"
     try:
-        return str(dvc.api.read(path, rev=revision))
+        text = str(dvc.api.read(path, rev=revision))
     except Exception as error:  # each kind of remote fails in ways of its own
         reason = error if isinstance(error, RevError) else "neither git nor DVC's cache or remote has it"
-        raise FileNotFoundError(f"there is no {path} of {revision or 'this working tree'}: {reason}") from None
+        raise FileNotFoundError(f"there is no {place}: {reason}") from None
+    try:
+        return parse(text)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{place} is damaged; name another revision, or `dvc repro evaluate` makes it again.") from None
 
 
-def recalls(metrics: dict[str, Any]) -> Figures:
+def recalls(text: str) -> Figures:
     """The figures of metrics/evaluate.json that are of an emotion."""
     return {
         (dataset, model, emotion): recall
-        for dataset, models in metrics.items()
+        for dataset, models in json.loads(text).items()
         for model, figures in models.items()
         for emotion, recall in by_emotion(figures).items()
     }
@@ -82,8 +89,9 @@ def by_emotion(figures: dict[str, Any]) -> dict[str, float]:
     return several or {name: value for name, value in figures.items() if name not in OVER_ALL}
 
 
-def precisions(scores: pd.DataFrame) -> Figures:
+def precisions(text: str) -> Figures:
     """The precisions in the table scores.csv."""
+    scores = pd.read_csv(io.StringIO(text))
     rows = scores[scores["figure"] == "precision"].to_dict("records")
     return {(row["dataset"], row["model"], row["emotion"]): row["value"] for row in rows}
 

@@ -19,7 +19,11 @@ def main() -> None:
     """Stop with a sentence if one of the two is not whole."""
     lock = Path(LOCK_FILE)
     try:
-        Lockfile(Repo(), LOCK_FILE).load()
+        repo = Repo()
+    except DvcException:
+        return  # no repository, or a broken .dvc/config: `dvc repro` has said so
+    try:
+        Lockfile(repo, LOCK_FILE).load()
         # DVC has written it to its end, which is the end of a line.
         whole = not lock.exists() or lock.read_bytes().endswith(b"\n")
     except DvcException:

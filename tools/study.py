@@ -77,11 +77,13 @@ def main() -> None:
 
 
 def read_lock(revision: str) -> str:
-    """The text of dvc.lock in a commit, or in the `workspace`."""
+    """The text of dvc.lock in a commit, or in the `workspace`; empty if it has none."""
     if revision == "workspace":
-        return Path("dvc.lock").read_text(encoding="utf-8")
-    found = subprocess.run(["git", "show", f"{revision}:dvc.lock"], capture_output=True, encoding="utf-8", check=True)
-    return found.stdout
+        lock = Path("dvc.lock")
+        return lock.read_text(encoding="utf-8") if lock.exists() else ""
+    return subprocess.run(
+        ["git", "show", f"{revision}:dvc.lock"], capture_output=True, encoding="utf-8", check=False
+    ).stdout
 
 
 def read_runs(shown: Sequence[dict[str, Any]], stage: str, lock_of: Callable[[str], str]) -> list[Run]:
@@ -107,7 +109,7 @@ def ran(lock: str, stage: str, params: dict[str, Any]) -> bool:
 
     `lock` is the text of dvc.lock, which says with what values a stage ran and what it read and wrote.
     """
-    entries = YAML(typ="safe").load(lock)["stages"]
+    entries = (YAML(typ="safe").load(lock) or {}).get("stages", {})
     if stage not in entries:
         return False
     written = {out["path"]: out["md5"] for entry in entries.values() for out in entry.get("outs", [])}
@@ -158,7 +160,8 @@ def summary(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
     rows = {}
     for params, figures in runs:
         others = {key for key in base.keys() | params.keys() if base.get(key) != params.get(key)} - set(keys)
-        if figures and others <= TRAINING_SEEDS:
+        # A run may be older than a value under study.
+        if figures and others <= TRAINING_SEEDS and set(keys) <= params.keys():
             # The workspace, its commit and an experiment may be the same run.
             rows[repr(sorted(params.items()))] = {key: _cell(params[key]) for key in keys} | figures
     table = pd.DataFrame(rows.values())

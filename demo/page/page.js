@@ -28,6 +28,8 @@ const WORDS = {
   photos_korean: { en: (people) => `photos of FER2013, then of ${people} people`, ko: (people) => `FER2013 사진, 이어서 ${people} 사진으로` },
   drawings: { en: "drawn faces that stand in for FER2013", ko: "FER2013을 대신하는 그린 얼굴로" },
   drawings_korean: { en: (people) => `drawn faces that stand in for FER2013, then for ${people} faces`, ko: (people) => `FER2013을 대신하는 그린 얼굴, 이어서 ${people}을 대신하는 그린 얼굴로` },
+  others: { en: (n) => `${n} more left out: one picture at a time.`, ko: (n) => `나머지 ${n}개는 읽지 않았습니다. 한 번에 한 장씩 넣으세요.` },
+  nofile: { en: "There is no picture file in it.", ko: "사진 파일이 없습니다." },
   hidden: { en: "This browser cannot show this kind of picture.", ko: "이 브라우저는 이 종류의 사진을 표시할 수 없습니다." },
   first: { en: (n) => `Only the first of its ${n} pictures was read.`, ko: (n) => `사진 ${n}장 중 첫 장만 읽었습니다.` },
   nocamera: { en: "No camera can be used. Was it allowed?", ko: "카메라를 사용할 수 없습니다. 허용했나요?" },
@@ -64,7 +66,7 @@ const REASONS = {
   },
 };
 const element = (id) => document.getElementById(id);
-let about, choice = 0, shown = null, camera = null, latest = 0;
+let about, choice = 0, chosen = null, shown = null, camera = null, latest = 0;
 
 const language = () => document.documentElement.lang;
 const textOf = (texts, ...values) => {
@@ -102,8 +104,9 @@ async function answer(path, body) {
   throw result?.error ?? (response?.status === 413 ? "too large" : "offline");
 }
 
-async function readPicture(blob) {
+async function readPicture(blob, others = 0) {
   stopCamera();
+  chosen = blob;
   const turn = ++latest;
   show(null);
   say(() => word("reading"));
@@ -114,7 +117,7 @@ async function readPicture(blob) {
     if (turn !== latest) return;
     // Browsers understand fewer turns than the server; the boxes would lie elsewhere.
     const same = bitmap?.width === result.width && bitmap?.height === result.height;
-    show({ ...result, blob, bitmap: same ? bitmap : null });
+    show({ ...result, others, bitmap: same ? bitmap : null });
   } catch (error) {
     if (turn === latest) say(() => reason(error));
   }
@@ -132,6 +135,7 @@ function show(result) {
   say(() => [
     count ? word("found", count) : word("none"),
     ...(result.frames > 1 ? [word("first", result.frames)] : []),
+    ...(result.others ? [word("others", result.others)] : []),
     ...(result.bitmap ? [] : [word("hidden")]),
   ].join(" · "));
   draw();
@@ -179,7 +183,7 @@ function faceCard(face, number) {
   card.append(barsOf(face));
   if (face.maps) {
     card.append(...mapsOf(face));
-  } else if (shown.blob) {
+  } else if (chosen) {
     const button = make("button", { type: "button" }, word("why"));
     button.addEventListener("click", () => explain(button, number));
     card.append(button);
@@ -209,10 +213,10 @@ function barsOf(face) {
 }
 
 async function explain(button, number) {
-  const { blob, faces } = shown;
+  const { faces } = shown;
   button.disabled = true;
   try {
-    faces[number].maps = await answer(`/${choice}/saliency/${number}`, blob);
+    faces[number].maps = await answer(`/${choice}/saliency/${number}`, chosen);
     if (shown?.faces !== faces) return;
     draw();
     // The button is gone: who uses the keyboard goes on from here.
@@ -232,6 +236,7 @@ function mapsOf(face) {
 }
 
 async function startCamera() {
+  chosen = null;
   const turn = ++latest;
   show(null);
   say(() => "");
@@ -265,6 +270,7 @@ async function startCamera() {
     if (camera?.socket !== socket) return;
     const result = JSON.parse(data);
     if (result.error) {
+      if (result.error === "busy") stopCamera();
       say(() => reason(result.error));
     } else {
       const bitmap = await createImageBitmap(frame);
@@ -328,23 +334,27 @@ function fill() {
     make("tr", {}, make("th", { scope: "row" }, modelName(model)), make("td", {}, model.weights))));
 }
 
-// Ask other models; what is shown is read again.
+// Ask other models; what is shown, or still being read, is read again.
 function choose(number) {
-  const { blob } = shown ?? {}, live = Boolean(camera);
+  const live = Boolean(camera);
   choice = number;
   stopCamera();
   show(null);
   say(() => "");
   fill();
   if (live) startCamera();
-  else if (blob) readPicture(blob);
+  else if (chosen) readPicture(chosen);
 }
 
 function addSamples() {
   for (let number = 0; number < about.samples; number++) {
     const image = make("img", { src: `/samples/${number}.jpg` });
     const button = make("button", { type: "button" }, image);
-    button.addEventListener("click", async () => readPicture(await (await fetch(image.src)).blob()));
+    button.addEventListener("click", () =>
+      fetch(image.src).then((response) => response.blob()).then((picture) => readPicture(picture), () => {
+        show(null);
+        say(() => reason("offline"));
+      }));
     element("samples").append(button);
   }
 }
@@ -366,7 +376,7 @@ async function start() {
   document.querySelectorAll("[data-language]").forEach((button) =>
     button.addEventListener("click", () => setLanguage(button.dataset.language)));
   const file = element("file");
-  const take = ({ files }) => files.length && readPicture(files[0]);
+  const take = ({ files }) => (files.length ? readPicture(files[0], files.length - 1) : say(() => word("nofile")));
   file.addEventListener("change", () => {
     take(file);
     file.value = "";

@@ -55,4 +55,5 @@ def titled(population: str, people_known: bool) -> dict[str, Dataset]:
     return DATASETS | {"korean": second}
 
 
-MODELS = ("before", "after")  # transfer
+WEIGHTS = {"before": Path("data/models/pretrain.weights.h5"), "after": Path("data/models/transfer.weights.h5")}
+MODELS = tuple(WEIGHTS)  # before and after transfer

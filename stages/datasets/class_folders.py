@@ -7,6 +7,7 @@
 import csv
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +18,7 @@ from stages.datasets import emotion_words
 from stages.datasets.aihub import split_of
 from stages.datasets.columns import OFFICIAL
 from stages.datasets.emotion_words import as_typed
-from stages.datasets.manifest import COLUMNS, NOT_USED, TWICE, Photos, Rejected, manifest_row
+from stages.datasets.manifest import COLUMNS, DAMAGED, NOT_USED, TWICE, Photos, Rejected, manifest_row
 from stages.files import archives
 from stages.files.archives import Entry
 from stages.files.formats import FORMAT_NOT_READ, is_read
@@ -126,7 +127,11 @@ def match_rows(table: Sequence[Row], pictures: Iterable[Entry]) -> tuple[dict[st
 
 
 def _text(root: Path, entry: Entry) -> str:
-    for text in archives.decodings(archives.read(root, entry), "utf-8-sig", "cp949"):
+    try:
+        data = archives.read(root, entry)
+    except zipfile.BadZipFile:
+        raise UserError(f"{entry.place} is {entry.problem or DAMAGED}; fetch the archive again.") from None
+    for text in archives.decodings(data, "utf-8-sig", "cp949"):
         return text
     raise UserError(f"{entry.place} is neither UTF-8 nor CP949 text; save it as UTF-8.")
 

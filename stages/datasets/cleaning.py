@@ -19,6 +19,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from stages.datasets.columns import GROUP, SPLITS
+from stages.files.endings import READ
 from stages.runtime.errors import UserError
 
 OTHER_LABEL, SAME_SPLIT = "twin with another label", "twin in the same split"
@@ -26,7 +27,7 @@ DUPLICATE, NEAR_DUPLICATE = ({split: f"{kind} in {split}" for split in SPLITS[1:
 DUPLICATE_REASONS = (OTHER_LABEL, SAME_SPLIT, *DUPLICATE.values(), *NEAR_DUPLICATE.values())
 THUMBNAIL = 16  # pixels; what near duplicates have in common is coarser than this
 BLOCK = 512  # pictures compared with as many others at once: their products stay in the processor's cache
-PICTURE_ENDING = re.compile(r"\.(jpe?g|jfif|png|bmp|webp|tiff?)$", re.IGNORECASE)
+PICTURE_ENDING = re.compile(f"({'|'.join(map(re.escape, READ))})$", re.IGNORECASE)
 
 
 def read_exclusions(path: Path) -> list[str]:
@@ -60,7 +61,7 @@ def excluded(lines: Iterable[str], ids: Iterable[str], paths: Iterable[str], unu
         UserError: a line names none of them; the message holds the most similar id.
     """
     wanted, plain_ids, plain_paths = set(lines), list(map(plain_id, ids)), list(map(plain_id, paths))
-    if unmatched := wanted.difference(plain_ids, plain_paths, map(plain_id, unused) if wanted else ()):
+    if unmatched := wanted.difference(plain_ids, plain_paths, map(plain_id, unused)):
         line = min(unmatched)
         near = difflib.get_close_matches(line, plain_ids, 1)
         others = f" (as do {len(unmatched) - 1:,} others)" if len(unmatched) > 1 else ""

@@ -96,7 +96,7 @@ def _read(file: Path) -> pd.DataFrame:
         raise UserError(f"{file} is no file; {ADVICE}, or to data/no_votes.csv for none.")
     try:
         table = pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False, index_col=False)
-    except (ValueError, UnicodeDecodeError):  # pandas' errors are ValueErrors
+    except ValueError:  # as all of pandas' errors are
         raise UserError(f"{file} is not a table parted by commas; {ADVICE}.") from None
     named = [BY_NAME] if BY_NAME in table else PUBLISHED
     if missing := [column for column in (*named, *VOTED) if column not in table]:

@@ -8,12 +8,21 @@ import pandas as pd
 from stages.runtime.errors import reading, require
 
 EVALUATION = Path("data/evaluation")
+TABLES = (
+    *("scores", "differences", "confusion", "reliability", "robustness"),
+    *("labels", "people", "groups", "gaps", "ceilings"),
+)
 
 
 def read_evaluation() -> dict[str, pd.DataFrame]:
-    """All tables, by name."""
+    """All tables, by name; `votes` is there if people voted on FER2013.
+
+    Raises:
+        UserError: another one is missing, or one is damaged.
+    """
     require(EVALUATION)
-    return {path.stem: read_figures(path) for path in sorted(EVALUATION.glob("*.csv"))}
+    voted = ["votes"] if (EVALUATION / "votes.csv").exists() else []
+    return {name: read_figures(EVALUATION / f"{name}.csv") for name in (*TABLES, *voted)}
 
 
 def read_figures(path: Path) -> pd.DataFrame:

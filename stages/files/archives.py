@@ -22,6 +22,7 @@ from stages.runtime.errors import UserError
 from stages.runtime.replacing import replacing
 
 LARGEST = 1 << 30  # bytes; no photo, label file or table of pixels is so large
+TRIED = 20  # members of an archive in which one is damaged
 LONGEST_END = 56 + 20 + 22 + (1 << 16)  # bytes of the records behind a zip's directory, the longest comment included
 
 
@@ -139,10 +140,10 @@ def read(root: Path, entry: Entry) -> bytes:
         return file.read(entry.size if entry.number >= 0 else -1)
 
 
-def head(root: Path, entry: Entry, size: int = 512) -> bytes:
-    """The first `size` bytes of an entry, or all if it has fewer; raises what `opened` does."""
+def head(root: Path, entry: Entry) -> bytes:
+    """The first 512 bytes of an entry, or all if it has fewer; raises what `opened` does."""
     with opened(root, entry) as file:
-        return file.read(size)
+        return file.read(512)
 
 
 @contextmanager
@@ -185,15 +186,15 @@ def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             archive.writestr(info, data)
 
 
-def damaged_members(root: Path, members: Sequence[Entry], tried: int = 20) -> tuple[list[Entry], int]:
-    """Those of an archive's `members` that are damaged, of the first and the last and, if one is, of `tried` in all.
+def damaged_members(root: Path, members: Sequence[Entry]) -> tuple[list[Entry], int]:
+    """Those of an archive's `members` that are damaged, of the first and the last and, if one is, of TRIED at most.
 
     Returns them and how many were read.
     """
     first_and_last = [*members[:1], *members[1:][-1:]]
     if not (damaged := [member for member in first_and_last if _is_damaged(root, member)]) or len(members) <= 2:
         return damaged, len(first_and_last)
-    some = members[:: max(1, len(members) // tried)]
+    some = members[:: -(-len(members) // TRIED)]
     return [member for member in some if _is_damaged(root, member)], len(some)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from stages.files import archives
 from stages.files.archives import Entry
+from stages.files.endings import NOT_READ, READ
 from stages.runtime.errors import UserError
 
-READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif")
-NOT_READ = (".heic", ".heif", ".jxl", ".psd", ".svg", ".dng", ".cr2", ".nef", ".arw")
 FORMAT_NOT_READ = "format not read"
 # Of JPEG, PNG, GIF, WebP, TIFF, JPEG 2000, HEIF and AVIF: the bytes that such a file begins with, and from which byte.
 PICTURE_STARTS = (

@@ -14,6 +14,8 @@ ORIENTATION = 0x0112  # tag
 INTEGERS = (3, 4, 6, 8, 9)  # types of a tag's value that both Pillow and OpenCV understand in a TIFF
 HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)  # how it begins: ISO/IEC 23008-12
 Image.MAX_IMAGE_PIXELS = None  # ours, max_megapixels, may be higher than Pillow's limit
+# OpenCV's own complaints about a damaged picture would stand between our sentences.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # The flags for colour are these with IMREAD_COLOR's bit.
 SHRUNK = {1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
 
@@ -50,7 +52,9 @@ def _read_header(data: bytes, max_megapixels: float) -> _Header:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             header = _Header(picture.format in ("JPEG", "MPO"), *picture.size, _orientation(picture, data))
-    except (OSError, SyntaxError, ValueError, RuntimeError):  # the last for a damaged DDS or AVIF
+    except BadPictureError:
+        raise
+    except Exception:  # of a damaged header; Pillow's errors have no class in common
         if HEIC.match(data):
             raise BadPictureError("HEIC is not read: convert it to JPEG") from None
         raise BadPictureError("not a picture") from None

@@ -109,7 +109,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
         except (ValueError, UserWarning):
             raise UserError(
                 f"{path} does not fit the network that `model:`, image.size and `emotions:` in params.yaml describe; "
-                f"set them as they were when it was made, or make it again (dvc repro)."
+                "set them as they were when it was made, or make it again (dvc repro)."
             ) from None
     model.set_weights(bare.get_weights())
 

@@ -246,7 +246,7 @@ def _windowed(
     pending: deque[Future[Result]] = deque()
     for item in items:
         pending.append(executor.submit(function, item))
-        if len(pending) >= 4 * max(1, at_work()):
+        while len(pending) >= 4 * max(1, at_work()):
             yield _result(pending.popleft(), at_work, timeout)
     while pending:
         yield _result(pending.popleft(), at_work, timeout)

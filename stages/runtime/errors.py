@@ -45,6 +45,8 @@ def run(main: Callable[[], None]) -> None:
         # The reader, such as `head`, closed the pipe; Python would try to write once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # as the shell says of a program that SIGPIPE ended
+    except KeyboardInterrupt:
+        sys.exit(130)  # likewise, by SIGINT
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

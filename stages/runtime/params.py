@@ -7,6 +7,7 @@ tests/test_params.py hold code, dvc.yaml and params.yaml against each other.
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -29,6 +30,8 @@ Megapixels = Annotated[float, Field(ge=0.01, le=1000)]
 Megabytes = Annotated[float, Field(ge=0.01, le=1000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
+# What files, columns and metrics beside those of the emotions are called.
+NO_EMOTION = ("accuracy", "all", "merged", "people", "people_balanced", "rejected", "unsure")
 # Names of earlier versions, and what they are called now (CHANGELOG.md).
 RENAMED = {
     "limits.rejected": "limits.max_rejected",
@@ -336,6 +339,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
+        for name in self.emotions:
+            if name in NO_EMOTION or not re.fullmatch(r"[\w-]+", name):
+                raise ValueError(
+                    f"emotions has the name {name!r}, which cannot name files and columns; use letters, digits, - and "
+                    f"_, and none of {', '.join(NO_EMOTION)}"
+                )
         if len(set(self.emotions.values())) < len(self.emotions):
             raise ValueError("emotions names a Korean word twice; each stands for one class")
         sets = dict(self.index)
