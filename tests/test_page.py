@@ -693,6 +693,10 @@ def test_models_to_choose_and_what_they_call_surprise(
         page.click("#choices button >> nth=2")
         page.wait_for_selector(".bars th[scope=col] >> nth=1")
         assert page.inner_text(".bars th[scope=row] >> nth=1") == "surprised\u00a0/ embarrassed"
+        # However long the models' names are, a share is as long for one as for the other.
+        page.eval_on_selector(".bars th[scope=col] >> nth=0", "heading => { heading.firstChild.data = 'a_long_name'; }")
+        first, second = (track.bounding_box()["width"] for track in page.query_selector_all(".bars i")[:2])
+        assert first == pytest.approx(second, abs=1)
         assert {key for key in bars(page) if key[1] not in ("angry", "sad")} == {
             *(("before", "surprised"), ("after", "embarrassed"))
         }
