@@ -31,7 +31,7 @@ Megabytes = Annotated[float, Field(ge=0.01, le=1000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 # What files, columns and metrics beside those of the emotions are called.
-NO_EMOTION = ("accuracy", "all", "merged", "people", "people_balanced", "rejected", "unsure")
+RESERVED_NAMES = ("accuracy", "all", "merged", "people", "people_balanced", "rejected", "unsure")
 # Names of earlier versions, and what they are called now (CHANGELOG.md).
 RENAMED = {
     "limits.rejected": "limits.max_rejected",
@@ -340,10 +340,10 @@ class Params(Section):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         for name in self.emotions:
-            if name in NO_EMOTION or not re.fullmatch(r"[\w-]+", name):
+            if name in RESERVED_NAMES or not re.fullmatch(r"[\w-]+", name):
                 raise ValueError(
                     f"emotions has the name {name!r}, which cannot name files and columns; use letters, digits, - and "
-                    f"_, and none of {', '.join(NO_EMOTION)}"
+                    f"_, and none of {', '.join(RESERVED_NAMES)}"
                 )
         if len(set(self.emotions.values())) < len(self.emotions):
             raise ValueError("emotions names a Korean word twice; each stands for one class")
